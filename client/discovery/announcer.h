@@ -1,0 +1,60 @@
+#ifndef CLIENT_DISCOVERY_ANNOUNCER_H
+#define CLIENT_DISCOVERY_ANNOUNCER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/announce.h"
+#include "shared/endpoint.h"
+
+struct metainfo;
+
+/* Keeps the trackers of one torrent told, in a thread of its own: `started`,
+ * at intervals, `completed`, `stopped`; tiers in order, shuffled within, the
+ * one that answers moves to the front of its tier (BEP 12); back-off on
+ * failure (15 s, doubling to 1 h, and no more than 5 tries in the first 20 s
+ * over all trackers).  Which tracker is due when is pure and tested with time
+ * as a number (announce_schedule.h). */
+struct announcer;
+
+struct announcer_options {
+	const struct metainfo *m; /* outlives the announcer */
+	uint8_t peer_id[PEER_ID_SIZE];
+	uint16_t port; /* where we listen */
+	uint32_t key;
+	const struct endpoint *bind; /* NULL: any address */
+
+	void *ctx;
+	/* Fill in uploaded, downloaded, left, numwant.  From the announcer's
+	 * thread, as are all of these; none may block for long. */
+	void (*fill)(void *ctx, struct announce *a);
+	/* Addresses came; already checked with endpoint_dialable(), and
+	 * loopback ones left out unless the tracker is on loopback too. */
+	void (*peers)(void *ctx, const struct endpoint *peers, size_t count);
+	/* An announce ended: error NULL = it went well, with `count` peers. */
+	void (*report)(void *ctx, const char *url, enum announce_event event,
+		size_t count, const char *error);
+};
+
+/* NULL: out of memory or no thread.  A torrent without usable trackers has an
+ * announcer that does nothing. */
+struct announcer *announcer_start(const struct announcer_options *o);
+
+/* The download is complete: announce `completed` now (only if it was started
+ * incomplete: the caller sees to that). */
+void announcer_completed(struct announcer *a);
+
+/* More peers are wanted soon (the client has run out): announce again when the
+ * tracker's min interval (60 s if it names none) allows it. */
+void announcer_hungry(struct announcer *a);
+
+/* Begin to end: cancel what is under way, send `stopped` to the trackers that
+ * know us (each at most once), for at most `timeout_ms` over all.  Returns at
+ * once, so that many torrents stop side by side. */
+void announcer_stop(struct announcer *a, unsigned timeout_ms);
+
+/* Join the thread (after announcer_stop) and free; NULL is allowed. */
+void announcer_destroy(struct announcer *a);
+
+#endif

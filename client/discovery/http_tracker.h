@@ -1,0 +1,34 @@
+#ifndef CLIENT_DISCOVERY_HTTP_TRACKER_H
+#define CLIENT_DISCOVERY_HTTP_TRACKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "shared/announce.h"
+#include "shared/error.h"
+#include "shared/span.h"
+
+/* One blocking announce over HTTP(S), by libcurl.  Limits (PROMISES, Trackers):
+ * the whole request 30 s, 5 redirects, to http(s) only; body 2 MiB after
+ * decompression; no cookies, no credentials kept, no proxies but the
+ * environment's. */
+struct http_tracker_request {
+	const char *url; /* of the tracker */
+	const struct announce *announce;
+	struct span tracker_id;
+	const struct endpoint *bind; /* local address to ask from; NULL: any */
+	unsigned timeout_ms;
+	const atomic_bool *cancel; /* set: give up within 200 ms; NULL: never */
+};
+
+/* False: no answer that could be read; `err` says why ("HTTP 404", "Connection
+ * refused"), without the URL, which may hold a passkey.  A failure reason is
+ * an answer (true).  `ret_on_loopback`: the tracker's address was a loopback
+ * one, so it may name such peers. */
+bool http_tracker_announce(const struct http_tracker_request *request,
+	struct announce_reply *ret, bool *ret_on_loopback, struct error *err);
+
+/* curl_global_init, once, before any other thread. */
+void http_tracker_global_init(void);
+
+#endif

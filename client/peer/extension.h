@@ -1,0 +1,47 @@
+#ifndef CLIENT_PEER_EXTENSION_H
+#define CLIENT_PEER_EXTENSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/peer/handshake.h"
+#include "shared/span.h"
+#include "shared/writer.h"
+
+/* The extended handshake (BEP 10).  Pure. */
+
+enum {
+	EXTENDED_HANDSHAKE_ID = 0,
+	/* What we call the extensions that we understand; 0 in a peer's table
+	 * means that it does not. */
+	EXTENSION_MAX_REQQ = 2000, /* what we believe of a peer's `reqq` */
+	EXTENSION_DEFAULT_REQQ = 250,
+};
+
+enum extension_kind {
+	EXTENSION_METADATA, /* ut_metadata, BEP 9 */
+	EXTENSION_PEX,	    /* ut_pex, BEP 11 */
+	EXTENSION_DONTHAVE, /* lt_donthave, BEP 54 */
+	EXTENSION_KINDS,
+};
+
+struct extended_handshake {
+	uint8_t ids[EXTENSION_KINDS]; /* 0: not spoken */
+	uint16_t port;		      /* `p`; 0: not said */
+	uint32_t reqq;		      /* clamped to 1..EXTENSION_MAX_REQQ */
+	uint32_t metadata_size;	      /* 0: not said or out of bounds */
+	bool upload_only;	      /* BEP 21 */
+	char client[CLIENT_NAME_SIZE]; /* `v`: valid UTF-8, unescaped; "" */
+};
+
+/* Write the payload (after the extended id).  Kinds whose id is 0 are left
+ * out, so are zero fields. */
+void extension_write_handshake(
+	struct writer *w, const struct extended_handshake *h);
+
+/* Read it; unknown and ill-typed entries are skipped.  False: not bencode. */
+bool extension_read_handshake(
+	struct span payload, struct extended_handshake *ret);
+
+#endif

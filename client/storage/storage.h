@@ -1,0 +1,111 @@
+#ifndef CLIENT_STORAGE_STORAGE_H
+#define CLIENT_STORAGE_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "shared/error.h"
+
+struct metainfo;
+
+/* A torrent's content on disk: the file, or the files below one folder, read
+ * and written by their place in the content.
+ *
+ * Containment (PROMISES P1): every path is opened component by component below
+ * the root with O_NOFOLLOW (openat2 RESOLVE_BENEATH where the kernel has it is
+ * equally right), regular files only, O_NONBLOCK so that a FIFO cannot hang
+ * us, and never O_TRUNC.  Pad files and symlinks of the torrent are never
+ * created.  No mmap: a file cut short under a mapping kills the process.
+ *
+ * Threads: read, write, sync and the rest may be called by any thread at any
+ * time; open descriptors are kept in a small table (least recently used, at
+ * most STORAGE_MAX_OPEN in one storage) behind a lock under which no I/O is
+ * done.
+ *
+ * `err` always names the file: "DIR/name: cannot write: No space left on
+ * device". */
+struct storage;
+
+enum { STORAGE_MAX_OPEN = 64 };
+
+enum storage_mode {
+	STORAGE_SEED,  /* read only; nothing is created, changed, or locked */
+	STORAGE_LEECH, /* missing folders and files are made when first
+			* written; locked against a second leech */
+};
+
+/* The content of `m` (which must outlive it) lies at `folder`/`name`; `name`
+ * NULL means m->name.  `folder` is made if missing (with its parents) in mode
+ * LEECH.  When the caller gives `name`, it is the user's word: it may be a
+ * symlink.  Content checks decide what is good, never sizes.
+ *
+ * LEECH takes flock(LOCK_EX | LOCK_NB) on the root (the file, created empty if
+ * missing, or the folder): a second process gets "...: in use by another
+ * tbt-client". */
+bool storage_open(const struct metainfo *m, const char *folder,
+	const char *name, enum storage_mode mode, struct storage **ret,
+	struct error *err);
+
+/* Close everything; NULL is allowed. */
+void storage_close(struct storage *s);
+
+/* Read `len` bytes of the content at `offset`; pad bytes and gaps are zeros.
+ * STORAGE_ABSENT: a file is missing or too short, so the bytes are not there
+ * (no error when checking, one when seeding: `err` is filled in both). */
+enum storage_result { STORAGE_OK, STORAGE_ABSENT, STORAGE_FAILED };
+enum storage_result storage_read(struct storage *s, uint64_t offset, void *ret,
+	size_t len, struct error *err);
+
+/* Write the bytes of `iov` at `offset`, by pwritev straight from them; bytes of
+ * pad files are skipped.  `iov` is not changed.  Mode LEECH only. */
+bool storage_write(struct storage *s, uint64_t offset, const struct iovec *iov,
+	size_t iov_count, struct error *err);
+
+/* fdatasync whatever was written since the last call. */
+bool storage_sync(struct storage *s, struct error *err);
+
+/* Are the open files and the root still where we opened them (not unlinked,
+ * not replaced, not cut)?  A few fstats; called once a second in a leech, so
+ * that data does not go into a file that nobody can find any more. */
+bool storage_still_there(struct storage *s, struct error *err);
+
+/* The last step of a download: make the empty files and folders, cut files
+ * longer than the torrent says to their length, sync. */
+bool storage_complete(struct storage *s, struct error *err);
+
+/* Nothing is written any more: let go of the lock. */
+void storage_unlock(struct storage *s);
+
+/* What the file system says about file `index`. */
+struct storage_stat {
+	bool exists; /* and is a regular file */
+	uint64_t size;
+	int64_t mtime_ns;
+	uint64_t inode;
+};
+void storage_stat(struct storage *s, size_t index, struct storage_stat *ret);
+
+/* For seeding: remember every file's stat as "this was checked" ... */
+void storage_remember(struct storage *s);
+
+/* ... and ask whether the files under a range still look so; on false, `ret_file`
+ * is the first that does not.  A fstat a file, no reading. */
+bool storage_unchanged(struct storage *s, uint64_t offset, uint64_t len,
+	size_t *ret_file);
+
+/* The first stretch of [offset, end) of the content that may hold data, by
+ * SEEK_DATA: a sparse download of 100 GB is checked in a moment.  False: there
+ * is none.  Conservative where the file system cannot tell. */
+bool storage_next_data(struct storage *s, uint64_t offset, uint64_t end,
+	uint64_t *ret_offset);
+
+/* "folder/name", for messages; and the path of file `index` below it. */
+const char *storage_root_path(const struct storage *s);
+
+/* An open descriptor of the folder that holds the root, for the resume file; it
+ * stays the storage's. */
+int storage_folder_fd(const struct storage *s);
+
+#endif

@@ -1,0 +1,62 @@
+#ifndef SHARED_ANNOUNCE_H
+#define SHARED_ANNOUNCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/endpoint.h"
+#include "shared/info_hash.h"
+
+/* What a peer tells a tracker and what comes back, whatever the transport:
+ * HTTP (BEP 3, 7, 23) or UDP (BEP 15).  Both programs use these types; the
+ * codecs are announce_http and announce_udp. */
+
+enum {
+	PEER_ID_SIZE = 20,
+	ANNOUNCE_DEFAULT_NUMWANT = 50,
+	ANNOUNCE_MAX_PEERS = 200,	 /* a tracker of ours hands out */
+	ANNOUNCE_REPLY_MAX_PEERS = 1000, /* a client of ours uses */
+	ANNOUNCE_TEXT_SIZE = 201,	 /* foreign texts are cut there */
+};
+
+enum announce_event {
+	ANNOUNCE_NONE, /* a regular one (BEP 15 numbers) */
+	ANNOUNCE_COMPLETED,
+	ANNOUNCE_STARTED,
+	ANNOUNCE_STOPPED,
+};
+
+struct announce {
+	struct info_hash info_hash;
+	uint8_t peer_id[PEER_ID_SIZE];
+	struct endpoint peer; /* ip: where the announce came from, known to the
+			       * tracker only; port: where the peer listens */
+	uint64_t uploaded;
+	uint64_t downloaded;
+	uint64_t left;
+	enum announce_event event;
+	uint32_t numwant; /* peers asked for */
+	uint32_t key;	  /* random per run; 0: none */
+	bool compact;	  /* BEP 23 */
+	bool no_peer_id;
+};
+
+struct announce_reply {
+	char failure[ANNOUNCE_TEXT_SIZE]; /* not "": the rest is void */
+	char warning[ANNOUNCE_TEXT_SIZE];
+	uint32_t interval_s; /* as the tracker said it; 0: did not */
+	uint32_t min_interval_s;
+	uint32_t retry_s; /* with a failure (BEP 31); 0: not said */
+	uint32_t seeders;
+	uint32_t leechers;
+	uint32_t completed;
+	uint8_t tracker_id_len; /* BEP 3's `trackerid`, to be sent back */
+	uint8_t tracker_id[100];
+	size_t peer_count;
+	struct endpoint peers[ANNOUNCE_REPLY_MAX_PEERS];
+};
+
+const char *announce_event_name(enum announce_event event); /* "" for none */
+
+#endif

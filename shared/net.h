@@ -1,0 +1,31 @@
+#ifndef SHARED_NET_H
+#define SHARED_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/endpoint.h"
+#include "shared/error.h"
+
+/* Sockets: listening and dialling, each with an end in sight.  All descriptors
+ * are close-on-exec; sockets stay blocking. */
+
+/* A TCP socket that listens on `at` (an unspecified IPv6 address means IPv6
+ * only; IPv4 has a socket of its own).  port 0: any; `ret_bound` says which.
+ * False: err names the address. */
+bool net_listen(const struct endpoint *at, int backlog, int *ret_fd,
+	struct endpoint *ret_bound, struct error *err);
+
+/* Connect to `to` from `from` (NULL, or of another family: any address; its
+ * port is not used).  Gives up after `timeout_ms`, or as soon as `wake_fd` (-1:
+ * none) becomes readable (which it is left).  Returns a blocking socket with
+ * TCP_NODELAY, or -1 with errno (ECANCELED when woken). */
+int net_dial(const struct endpoint *to, const struct endpoint *from,
+	unsigned timeout_ms, int wake_fd);
+
+/* accept4 for a listening socket that polled readable: TCP_NODELAY is set and
+ * `ret` says who it is.  -1 with errno. */
+int net_accept(int listener, struct endpoint *ret);
+
+#endif
