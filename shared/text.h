@@ -33,11 +33,12 @@ bool text_percent_encode(struct span in, char *ret, size_t size);
 bool text_percent_decode(
 	struct span in, uint8_t *ret, size_t size, size_t *ret_len);
 
+/* Exactly 2 * `len` digits of either case, or false. */
 bool text_hex_decode(const char *in, uint8_t *ret, size_t len);
 void text_hex_encode(const void *in, size_t len, char *ret); /* 2*len + NUL */
 
 /* "1.4 GiB", "312 B"; "1 h 02 min", "45 s".  For people.  Return `ret`. */
-enum { TEXT_UNIT_SIZE = 32 };
+enum { TEXT_UNIT_SIZE = 40 };
 const char *text_size(uint64_t bytes, char ret[TEXT_UNIT_SIZE]);
 const char *text_duration(uint64_t seconds, char ret[TEXT_UNIT_SIZE]);
 
