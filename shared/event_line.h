@@ -24,6 +24,7 @@ struct event_line {
 
 void event_line_begin(struct event_line *e, const char *event);
 void event_line_number(struct event_line *e, const char *key, uint64_t value);
+void event_line_signed(struct event_line *e, const char *key, int64_t value);
 void event_line_real(struct event_line *e, const char *key, double value);
 void event_line_bool(struct event_line *e, const char *key, bool value);
 void event_line_text(struct event_line *e, const char *key, const char *value);
