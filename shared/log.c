@@ -1,0 +1,66 @@
+#include "shared/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *log_program = "";
+static enum log_level log_level = LOG_NORMAL;
+static void (*log_wipe)(void *ctx);
+static void *log_wipe_ctx;
+
+void log_init(const char *program, enum log_level level)
+{
+	log_program = program;
+	log_level = level;
+}
+
+void log_before_line(void (*wipe)(void *ctx), void *ctx)
+{
+	log_wipe = wipe;
+	log_wipe_ctx = ctx;
+}
+
+/* One write(2) a line, so lines of several threads never mix. */
+static void print(const char *fmt, va_list args)
+{
+	char line[1024];
+	size_t room = sizeof(line) - 1; /* for the newline */
+
+	int n = snprintf(line, room, "%s: ", log_program);
+	if (n < 0 || (size_t)n >= room)
+		return;
+	if (vsnprintf(line + n, room - (size_t)n, fmt, args) < 0)
+		return;
+
+	size_t len = strlen(line);
+	line[len++] = '\n';
+	if (log_wipe)
+		log_wipe(log_wipe_ctx);
+	/* Where would one complain that stderr is gone? */
+	ssize_t written = write(STDERR_FILENO, line, len);
+	(void)written;
+}
+
+void log_warning(const char *fmt, ...)
+{
+	va_list args;
+
+	if (log_level == LOG_QUIET)
+		return;
+	va_start(args, fmt);
+	print(fmt, args);
+	va_end(args);
+}
+
+void log_verbose(const char *fmt, ...)
+{
+	va_list args;
+
+	if (log_level != LOG_VERBOSE)
+		return;
+	va_start(args, fmt);
+	print(fmt, args);
+	va_end(args);
+}
