@@ -1,0 +1,26 @@
+#include <string.h>
+
+#include "shared/announce_http.h"
+
+/* Whatever a tracker says: what we take from it is within its bounds. */
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	static struct announce_reply reply;
+	struct error err;
+
+	if (!announce_http_parse_reply((struct span){bytes, len}, &reply, &err))
+		return 0;
+	if (reply.peer_count > ANNOUNCE_REPLY_MAX_PEERS ||
+		!memchr(reply.failure, '\0', sizeof(reply.failure)) ||
+		!memchr(reply.warning, '\0', sizeof(reply.warning)) ||
+		reply.tracker_id_len > sizeof(reply.tracker_id))
+		__builtin_trap();
+	for (size_t i = 0; i < reply.peer_count; i++) {
+		if (!endpoint_dialable(&reply.peers[i]))
+			__builtin_trap();
+	}
+	return 0;
+}
