@@ -17,6 +17,7 @@ enum {
 	 * means that it does not. */
 	EXTENSION_MAX_REQQ = 2000, /* what we believe of a peer's `reqq` */
 	EXTENSION_DEFAULT_REQQ = 250,
+	EXTENSION_MAX_METADATA_SIZE = 32 * 1024 * 1024,
 };
 
 enum extension_kind {

@@ -1,0 +1,105 @@
+#include "client/peer/extension.h"
+
+#include <string.h>
+
+#include "shared/bencode.h"
+#include "shared/bencode_writer.h"
+#include "shared/text.h"
+
+/* What the kinds are called in `m`. */
+static const char *const names[EXTENSION_KINDS] = {
+	[EXTENSION_METADATA] = "ut_metadata",
+	[EXTENSION_PEX] = "ut_pex",
+	[EXTENSION_DONTHAVE] = "lt_donthave",
+};
+
+/* The kinds in the order of their names, as bencode wants its keys. */
+static const enum extension_kind by_name[EXTENSION_KINDS] = {
+	EXTENSION_DONTHAVE, EXTENSION_METADATA, EXTENSION_PEX};
+
+static void write_number(
+	struct bencode_writer *w, const char *key, uint32_t value)
+{
+	if (value == 0)
+		return;
+	bencode_write_key(w, key);
+	bencode_write_int(w, value);
+}
+
+void extension_write_handshake(
+	struct writer *w, const struct extended_handshake *h)
+{
+	struct buffer out;
+	struct bencode_writer b;
+
+	buffer_init(&out, writer_left(w));
+	bencode_writer_init(&b, &out);
+	bencode_dict_open(&b);
+	bencode_write_key(&b, "m");
+	bencode_dict_open(&b);
+	for (size_t i = 0; i < EXTENSION_KINDS; i++)
+		write_number(&b, names[by_name[i]], h->ids[by_name[i]]);
+	bencode_dict_close(&b);
+	write_number(&b, "metadata_size", h->metadata_size);
+	write_number(&b, "p", h->port);
+	write_number(&b, "reqq", h->reqq);
+	write_number(&b, "upload_only", h->upload_only);
+	if (h->client[0] != '\0') {
+		bencode_write_key(&b, "v");
+		bencode_write_text(&b, h->client);
+	}
+	bencode_dict_close(&b);
+
+	if (out.failed)
+		w->bad = true;
+	else
+		writer_bytes(w, out.bytes, out.len);
+	buffer_finish(&out);
+}
+
+/* A number within [1, max], or 0. */
+static uint32_t find_number(struct span dict, const char *key, uint32_t max)
+{
+	int64_t value;
+
+	if (!bencode_find_int(dict, key, &value) || value < 1 || value > max)
+		return 0;
+	return (uint32_t)value;
+}
+
+static uint32_t find_reqq(struct span dict)
+{
+	int64_t value;
+
+	if (!bencode_find_int(dict, "reqq", &value))
+		return EXTENSION_DEFAULT_REQQ;
+	if (value < 1)
+		return 1;
+	return value > EXTENSION_MAX_REQQ ? EXTENSION_MAX_REQQ
+					  : (uint32_t)value;
+}
+
+bool extension_read_handshake(
+	struct span payload, struct extended_handshake *ret)
+{
+	struct reader r = reader_of_span(payload);
+	struct extended_handshake h = {0};
+	struct span dict, m, client;
+
+	if (bencode_peek(&r) != 'd' || !bencode_value(&r, &dict) ||
+		!reader_done(&r))
+		return false;
+
+	if (bencode_find(dict, "m", &m))
+		for (size_t i = 0; i < EXTENSION_KINDS; i++)
+			h.ids[i] = (uint8_t)find_number(m, names[i], UINT8_MAX);
+	h.port = (uint16_t)find_number(dict, "p", UINT16_MAX);
+	h.reqq = find_reqq(dict);
+	h.metadata_size =
+		find_number(dict, "metadata_size", EXTENSION_MAX_METADATA_SIZE);
+	h.upload_only = find_number(dict, "upload_only", UINT32_MAX) != 0;
+	if (bencode_find_string(dict, "v", &client))
+		text_utf8_repair(client, h.client, sizeof(h.client));
+	*ret = h;
+	return true;
+}
