@@ -1,0 +1,79 @@
+#ifndef CLIENT_DISCOVERY_ANNOUNCE_SCHEDULE_H
+#define CLIENT_DISCOVERY_ANNOUNCE_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/announce.h"
+
+/* Which tracker of a torrent is told what, and when.  Pure: the time (in
+ * milliseconds on any clock that does not go backwards) and the dice come in
+ * as numbers, and somebody else does the asking.
+ *
+ * Trackers are gone through in order: by tier, shuffled within one, later
+ * tiers only when all before have failed; the one that answers moves to the
+ * front of its tier, and all is quiet until its interval is over (BEP 12).  A
+ * tracker that fails waits 15 s, doubling to 1 h, or as long as it says
+ * (BEP 31), and whatever trackers say there are never more than 4 announces
+ * in 12 s, nor 5 in the first 20 s.
+ *
+ * A tracker "knows us" once it has answered a `started`; only such ones are
+ * told `completed` and `stopped`.
+ *
+ * Threads: the caller sees to it that there is one call at a time. */
+struct announce_schedule;
+
+struct announce_schedule_tracker {
+	unsigned tier; /* smaller ones first */
+	uint32_t dice; /* random: the order within the tier */
+};
+
+/* `count` may be 0: then there is never anything to do.  The first announce is
+ * due at `now_ms`.  NULL: out of memory. */
+struct announce_schedule *announce_schedule_create(
+	const struct announce_schedule_tracker *trackers, size_t count,
+	uint64_t now_ms);
+
+/* NULL is allowed. */
+void announce_schedule_destroy(struct announce_schedule *s);
+
+enum announce_schedule_step {
+	ANNOUNCE_SCHEDULE_ASK,  /* `tracker`, now; then say how it went */
+	ANNOUNCE_SCHEDULE_WAIT, /* until `at_ms`, or until one of completed,
+				 * hungry and stop was called */
+	ANNOUNCE_SCHEDULE_END,  /* stopped, and everybody was told */
+};
+
+struct announce_turn {
+	size_t tracker; /* index in what create was given */
+	enum announce_event event;
+	size_t left;    /* while stopping: announces still to come after it */
+	uint64_t at_ms; /* UINT64_MAX: never by itself */
+};
+
+/* What to do at `now_ms`.  After ASK, answered or failed must be called before
+ * this is called again. */
+enum announce_schedule_step announce_schedule_next(struct announce_schedule *s,
+	uint64_t now_ms, struct announce_turn *ret);
+
+/* How the last ASK went; seconds are as the tracker said them, 0 if it did
+ * not.  A failure reason is a failure; `retry_s` UINT32_MAX means never. */
+void announce_schedule_answered(struct announce_schedule *s, uint64_t now_ms,
+	uint32_t interval_s, uint32_t min_interval_s);
+void announce_schedule_failed(
+	struct announce_schedule *s, uint64_t now_ms, uint32_t retry_s);
+
+/* The download is complete: whoever knows us is to be told so, once.  A
+ * `started` that is under way counts if it is answered. */
+void announce_schedule_completed(struct announce_schedule *s);
+
+/* More peers are wanted: the next announce need wait for the min interval only,
+ * and 60 s at least. */
+void announce_schedule_hungry(struct announce_schedule *s);
+
+/* From now on there is only what is owed to those who know us: a `completed`
+ * not sent yet, then `stopped`, each tried once and without waiting. */
+void announce_schedule_stop(struct announce_schedule *s);
+
+#endif
