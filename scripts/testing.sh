@@ -1,0 +1,111 @@
+# Running tests and adding up what came out.  Sourced by scripts/test and
+# .ci/run; POSIX sh.  `root` is the folder of the sources.
+# shellcheck shell=sh disable=SC2154
+
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
+
+passed=0
+failed=0
+skipped=0
+
+title() # TEXT
+{
+	printf '\n=== %s\n' "$1"
+}
+
+add() # PASSED FAILED SKIPPED
+{
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+# One step that counts as one test.
+check() # NAME COMMAND...
+{
+	title "$1"
+	shift
+	if "$@" </dev/null; then
+		add 1 0 0
+	else
+		echo "FAILED: $*"
+		add 0 1 0
+	fi
+}
+
+# Configure (the first time) and build; a failure counts as one.  An earlier
+# folder is built again, so a second run takes little time.
+build() # FOLDER MESON_OPTION...
+{
+	title "build $(basename "$1")"
+	folder=$1
+	shift
+	if [ ! -e "$folder/build.ninja" ]; then
+		meson setup "$@" "$folder" "$root" </dev/null >"$folder.log" 2>&1 || {
+			cat "$folder.log"
+			rm -f "$folder.log"
+			add 0 1 0
+			return 1
+		}
+		rm -f "$folder.log"
+	fi
+	ninja -C "$folder" </dev/null || {
+		add 0 1 0
+		return 1
+	}
+}
+
+# The tests that Meson knows: unit, threads, fuzz corpora.
+meson_tests() # FOLDER [ARGUMENT of meson test]...
+{
+	title "tests of $(basename "$1")"
+	folder=$1
+	shift
+	log=$folder/meson-logs/testlog.json
+	rm -f "$log"
+	meson test -C "$folder" --no-rebuild "$@" </dev/null
+	status=$?
+	counts=$("$python" "$root/scripts/count_tests.py" meson "$log") || counts=
+	case $counts in
+	'' | '0 0 0') counts='0 1 0' ;; # nothing ran: that is a failure too
+	*' 0 '*) [ "$status" -eq 0 ] || counts='0 1 0' ;;
+	esac
+	# shellcheck disable=SC2086 # three numbers
+	add $counts
+}
+
+# The real programs on loopback.
+end_to_end() # FOLDER [ARGUMENT of pytest]...
+{
+	title "end to end with $(basename "$1")"
+	folder=$1
+	shift
+	report=$folder/end_to_end.xml
+	rm -f "$report"
+	TBT_CLIENT=$folder/client/tbt-client \
+		TBT_TRACKER=$folder/tracker/tbt-tracker \
+		PYTHONDONTWRITEBYTECODE=1 \
+		"$python" -m pytest -q --junitxml="$report" "$@" \
+		"$root/tests/end_to_end" </dev/null
+	status=$?
+	counts=$("$python" "$root/scripts/count_tests.py" pytest "$report") ||
+		counts=
+	case $counts in
+	'' | '0 0 0') counts='0 1 0' ;;
+	*' 0 '*) [ "$status" -eq 0 ] || counts='0 1 0' ;;
+	esac
+	# shellcheck disable=SC2086 # three numbers
+	add $counts
+}
+
+# The closing line; the result is whether nothing failed.  TBT_TOTALS names a
+# file for the numbers, for a script that called this one.
+print_total()
+{
+	[ -z "${TBT_TOTALS:-}" ] || echo "$passed $failed $skipped" >"$TBT_TOTALS"
+	printf '\n%s passed, %s failed' "$passed" "$failed"
+	[ "$skipped" -eq 0 ] || printf ', %s skipped' "$skipped"
+	printf '\n'
+	[ "$failed" -eq 0 ]
+}
