@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "shared/announce.h"
 #include "shared/error.h"
@@ -17,8 +18,9 @@ struct http_tracker_request {
 	const struct announce *announce;
 	struct span tracker_id;
 	const struct endpoint *bind; /* local address to ask from; NULL: any */
-	unsigned timeout_ms;
-	const atomic_bool *cancel; /* set: give up within 200 ms; NULL: never */
+	/* When to give up, on clock_ms(); but after 30 s at the latest. Another
+	 * thread may bring it forward: that is acted on within 200 ms. */
+	const _Atomic uint64_t *give_up_ms;
 };
 
 /* False: no answer that could be read; `err` says why ("HTTP 404", "Connection

@@ -1,0 +1,281 @@
+#include "client/discovery/http_tracker.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "shared/announce_http.h"
+#include "shared/buffer.h"
+#include "shared/clock.h"
+#include "shared/endpoint.h"
+#include "shared/writer.h"
+
+enum {
+	MAX_TIME_MS = 30 * 1000,
+	CONNECT_TIME_MS = 10 * 1000, /* look-up, TCP and TLS */
+	POLL_MS = 100,               /* how soon a changed give_up_ms is seen */
+	MAX_REDIRECTS = 5,
+	MAX_BODY = 2 * 1024 * 1024, /* decompressed */
+	MAX_HEADERS = 256 * 1024,   /* of all redirects together */
+};
+
+static const char ALLOWED[] = "http,https";
+
+/* One request under way. */
+struct transfer {
+	struct buffer body;
+	size_t header_bytes;
+	bool headers_too_long;
+};
+
+void http_tracker_global_init(void)
+{
+	/* It fails for lack of memory only; every request then says so. */
+	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* Any other return value than the length ends the transfer. */
+static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
+{
+	struct transfer *t = ctx;
+
+	return buffer_append(&t->body, bytes, size * count) ? size * count : 0;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+	struct transfer *t = ctx;
+
+	(void)bytes;
+	t->header_bytes += size * count;
+	t->headers_too_long = t->header_bytes > MAX_HEADERS;
+	return t->headers_too_long ? 0 : size * count;
+}
+
+static bool set_bind(CURL *curl, const struct endpoint *bind)
+{
+	char address[ENDPOINT_TEXT_SIZE];
+	char interface[sizeof("host!") + ENDPOINT_TEXT_SIZE];
+
+	snprintf(interface, sizeof(interface), "host!%s",
+		endpoint_print_ip(bind, address));
+	return curl_easy_setopt(curl, CURLOPT_INTERFACE, interface) ==
+		CURLE_OK &&
+		curl_easy_setopt(curl, CURLOPT_IPRESOLVE,
+			endpoint_is_v4(bind) ? CURL_IPRESOLVE_V4
+					     : CURL_IPRESOLVE_V6) == CURLE_OK;
+}
+
+static bool set_options(CURL *curl, const char *url,
+	const struct endpoint *bind, struct transfer *t)
+{
+	bool ok = true;
+
+	ok &= !curl_easy_setopt(curl, CURLOPT_URL, url);
+	ok &= !curl_easy_setopt(curl, CURLOPT_USERAGENT, "tbt/" TBT_VERSION);
+	ok &= !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	ok &= !curl_easy_setopt(
+		curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIME_MS);
+	/* A name that is being looked up must not hold up our end: the
+	 * library leaves its thread to end by itself. */
+	ok &= !curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+
+	ok &= !curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, ALLOWED);
+	ok &= !curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, ALLOWED);
+	ok &= !curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+	ok &= !curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
+	ok &= !curl_easy_setopt(
+		curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	ok &= !curl_easy_setopt(curl, CURLOPT_HTTP09_ALLOWED, 0L);
+	/* "http://admin:admin@192.168.0.1/" in a torrent, or in a redirect,
+	 * would make us knock at other people's doors. */
+	ok &= !curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_NONE);
+	ok &= !curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+
+	ok &= !curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
+	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
+	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+	if (bind != NULL)
+		ok &= set_bind(curl, bind);
+	return ok;
+}
+
+/* Run the transfer to its end.  The multi interface, since only there we can
+ * look at give_up_ms while the other side is silent. */
+static bool run(CURLM *multi, const _Atomic uint64_t *give_up_ms, CURLcode *ret,
+	struct error *err)
+{
+	uint64_t start_ms = clock_ms();
+	uint64_t planned_ms = *give_up_ms;
+	int running = 1;
+	int queued;
+
+	while (curl_multi_perform(multi, &running) == CURLM_OK && running > 0) {
+		uint64_t now_ms = clock_ms();
+
+		if (*give_up_ms < planned_ms && now_ms >= *give_up_ms)
+			return error_set(err, "given up");
+		if (now_ms >= *give_up_ms || now_ms - start_ms >= MAX_TIME_MS)
+			return error_set(err, "timed out after %u s",
+				(unsigned)((now_ms - start_ms + 500) / 1000));
+		(void)curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
+	}
+
+	const CURLMsg *message = curl_multi_info_read(multi, &queued);
+	if (message == NULL || message->msg != CURLMSG_DONE)
+		return error_set(err, "out of memory");
+	*ret = message->data.result;
+	return true;
+}
+
+/* Why the transfer failed, without the URL. */
+static bool explain(
+	CURL *curl, CURLcode code, const struct transfer *t, struct error *err)
+{
+	char words[96];
+	long number = 0;
+
+	switch ((int)code) {
+	case CURLE_COULDNT_CONNECT:
+		(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
+		return error_set(err, "%s",
+			number == 0 ? "cannot connect"
+				    : strerror_r((int)number, words,
+					      sizeof(words)));
+	case CURLE_OPERATION_TIMEDOUT:
+		return error_set(
+			err, "timed out after %d s", CONNECT_TIME_MS / 1000);
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return error_set(err, "host not found");
+	case CURLE_TOO_MANY_REDIRECTS:
+		return error_set(err, "more than %d redirects", MAX_REDIRECTS);
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return error_set(err,
+			"redirected to something that is not "
+			"http or https");
+	case CURLE_WRITE_ERROR:
+		return error_set(err, "%s too long",
+			t->headers_too_long ? "headers" : "answer");
+	default:
+		return error_set(err, "%s", curl_easy_strerror(code));
+	}
+}
+
+static bool is_loopback_text(const char *address)
+{
+	struct endpoint e;
+
+	return strcasecmp(address, "localhost") == 0 ||
+		(endpoint_parse_ip(address, &e) && endpoint_is_loopback(&e));
+}
+
+static bool proxies_configured(void)
+{
+	/* As libcurl looks for them. */
+	static const char *const names[] = {"http_proxy", "https_proxy",
+		"HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (getenv(names[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the URL itself, after redirects, names the loopback. */
+static bool url_on_loopback(CURL *curl)
+{
+	const char *url = NULL;
+	char *host = NULL;
+	CURLU *parts = curl_url();
+	bool loopback = parts != NULL &&
+		curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &url) ==
+			CURLE_OK &&
+		curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+		is_loopback_text(host);
+
+	curl_free(host);
+	curl_url_cleanup(parts);
+	return loopback;
+}
+
+/* A proxy on this machine does not make the tracker behind it a local one. */
+static bool tracker_on_loopback(CURL *curl)
+{
+	const char *address = NULL;
+
+	if (curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &address) !=
+			CURLE_OK ||
+		address == NULL || !is_loopback_text(address))
+		return false;
+	return !proxies_configured() || url_on_loopback(curl);
+}
+
+static bool ask(const char *url, const struct http_tracker_request *request,
+	struct transfer *t, bool *ret_on_loopback, struct error *err)
+{
+	CURL *curl = curl_easy_init();
+	CURLM *multi = curl_multi_init();
+	CURLcode code = CURLE_OK;
+	long status = 0;
+	bool added = false;
+	bool ok = false;
+
+	if (curl == NULL || multi == NULL ||
+		!set_options(curl, url, request->bind, t) ||
+		curl_multi_add_handle(multi, curl) != CURLM_OK) {
+		error_set(err, "out of memory");
+		goto out;
+	}
+	added = true;
+
+	if (!run(multi, request->give_up_ms, &code, err))
+		goto out;
+	if (code != CURLE_OK) {
+		explain(curl, code, t, err);
+		goto out;
+	}
+	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200) {
+		error_set(err, "HTTP %ld", status);
+		goto out;
+	}
+	*ret_on_loopback = tracker_on_loopback(curl);
+	ok = true;
+
+out:
+	if (added)
+		(void)curl_multi_remove_handle(multi, curl);
+	curl_easy_cleanup(curl);
+	curl_multi_cleanup(multi);
+	return ok;
+}
+
+bool http_tracker_announce(const struct http_tracker_request *request,
+	struct announce_reply *ret, bool *ret_on_loopback, struct error *err)
+{
+	uint8_t url[ANNOUNCE_HTTP_MAX_URL + 1];
+	struct writer w = writer_of(url, sizeof(url) - 1);
+	struct transfer t = {0};
+	bool on_loopback = false;
+	bool ok;
+
+	if (!announce_http_url(
+		    request->url, request->announce, request->tracker_id, &w))
+		return error_set(err, "the URL is too long");
+	url[writer_len(&w)] = '\0';
+
+	buffer_init(&t.body, MAX_BODY);
+	ok = ask((const char *)url, request, &t, &on_loopback, err) &&
+		announce_http_parse_reply(
+			(struct span){t.body.bytes, t.body.len}, ret, err);
+	if (ok)
+		*ret_on_loopback = on_loopback;
+	buffer_finish(&t.body);
+	return ok;
+}
