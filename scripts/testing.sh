@@ -5,9 +5,13 @@
 # shellcheck source=scripts/packages.sh
 . "$root/scripts/packages.sh"
 
+# The end-to-end tests have hung when they take longer.
+END_TO_END_PATIENCE_S=900
+
 passed=0
 failed=0
 skipped=0
+launcher= # a command to run the tests of Meson with, if need be
 
 title() # TEXT
 {
@@ -56,23 +60,30 @@ build() # FOLDER MESON_OPTION...
 	}
 }
 
+# Add what a test runner's report says.  A runner that failed without naming a
+# test, or ran none, is a failure too.
+add_report() # meson | pytest, FILE, STATUS of the runner
+{
+	counts=$("$python" "$root/scripts/count_tests.py" "$1" "$2") || counts=
+	case $3:$counts in
+	*: | *:0\ 0\ 0) counts='0 1 0' ;;
+	0:*) ;;
+	*:*\ 0\ *) add 0 1 0 ;;
+	esac
+	# shellcheck disable=SC2086 # three numbers
+	add $counts
+}
+
 # The tests that Meson knows: unit, threads, fuzz corpora.
 meson_tests() # FOLDER [ARGUMENT of meson test]...
 {
 	title "tests of $(basename "$1")"
 	folder=$1
 	shift
-	log=$folder/meson-logs/testlog.json
-	rm -f "$log"
-	meson test -C "$folder" --no-rebuild "$@" </dev/null
-	status=$?
-	counts=$("$python" "$root/scripts/count_tests.py" meson "$log") || counts=
-	case $counts in
-	'' | '0 0 0') counts='0 1 0' ;; # nothing ran: that is a failure too
-	*' 0 '*) [ "$status" -eq 0 ] || counts='0 1 0' ;;
-	esac
-	# shellcheck disable=SC2086 # three numbers
-	add $counts
+	report=$folder/meson-logs/testlog.json
+	rm -f "$report"
+	$launcher meson test -C "$folder" --no-rebuild "$@" </dev/null
+	add_report meson "$report" $?
 }
 
 # The real programs on loopback.
@@ -86,17 +97,10 @@ end_to_end() # FOLDER [ARGUMENT of pytest]...
 	TBT_CLIENT=$folder/client/tbt-client \
 		TBT_TRACKER=$folder/tracker/tbt-tracker \
 		PYTHONDONTWRITEBYTECODE=1 \
+		timeout "$END_TO_END_PATIENCE_S" \
 		"$python" -m pytest -q --junitxml="$report" "$@" \
 		"$root/tests/end_to_end" </dev/null
-	status=$?
-	counts=$("$python" "$root/scripts/count_tests.py" pytest "$report") ||
-		counts=
-	case $counts in
-	'' | '0 0 0') counts='0 1 0' ;;
-	*' 0 '*) [ "$status" -eq 0 ] || counts='0 1 0' ;;
-	esac
-	# shellcheck disable=SC2086 # three numbers
-	add $counts
+	add_report pytest "$report" $?
 }
 
 # The closing line; the result is whether nothing failed.  TBT_TOTALS names a
