@@ -2,8 +2,8 @@
 # .ci/run; POSIX sh.  `root` is the folder of the sources.
 # shellcheck shell=sh disable=SC2154
 
-# shellcheck source=scripts/packages.sh
-. "$root/scripts/packages.sh"
+# shellcheck source=scripts/setup.sh
+. "$root/scripts/setup.sh"
 
 # The end-to-end tests have hung when they take longer.
 END_TO_END_PATIENCE_S=900
@@ -38,23 +38,11 @@ check() # NAME COMMAND...
 	fi
 }
 
-# Configure (the first time) and build; a failure counts as one.  An earlier
-# folder is built again, so a second run takes little time.
+# A build that fails counts as a failed test.
 build() # FOLDER MESON_OPTION...
 {
 	title "build $(basename "$1")"
-	folder=$1
-	shift
-	if [ ! -e "$folder/build.ninja" ]; then
-		meson setup "$@" "$folder" "$root" </dev/null >"$folder.log" 2>&1 || {
-			cat "$folder.log"
-			rm -f "$folder.log"
-			add 0 1 0
-			return 1
-		}
-		rm -f "$folder.log"
-	fi
-	ninja -C "$folder" </dev/null || {
+	build_tree "$@" || {
 		add 0 1 0
 		return 1
 	}
@@ -64,7 +52,9 @@ build() # FOLDER MESON_OPTION...
 # test, or ran none, is a failure too.
 add_report() # meson | pytest, FILE, STATUS of the runner
 {
-	counts=$("$python" "$root/scripts/count_tests.py" "$1" "$2") || counts=
+	counts=
+	[ ! -e "$2" ] ||
+		counts=$("$python" "$root/scripts/count_tests.py" "$1" "$2")
 	case $3:$counts in
 	*: | *:0\ 0\ 0) counts='0 1 0' ;;
 	0:*) ;;

@@ -47,7 +47,7 @@ void bitfield_to_wire(const struct bitfield *b, uint8_t *ret);
 /* False, and `b` unchanged: not exactly that many bytes, or spare bits set. */
 bool bitfield_from_wire(struct bitfield *b, struct span wire);
 
-enum { BITFIELD_NONE = UINT32_MAX };
+#define BITFIELD_NONE UINT32_MAX
 
 /* The first index in [from, end) that is in `in` (NULL: all are) and in neither
  * `not_in` nor `nor_in` (NULL: empty), or BITFIELD_NONE.  64 at a time. */

@@ -1,8 +1,11 @@
-# What must be installed to build, show and test tbt, and how to get it.
-# Sourced by the other scripts; POSIX sh.
+# What must be installed to build, show and test tbt, how to get it, and how to
+# build.  Sourced by the other scripts, which set `root` to the folder of the
+# sources; POSIX sh.
+# shellcheck shell=sh disable=SC2154
 #
-#	install_packages build    for a build and the demo
-#	install_packages test     these, and all that the tests use
+#	install_packages build       for a build and the demo
+#	install_packages test        these, and all that the tests use
+#	build_tree FOLDER OPTION...  configure with Meson's options, and build
 #
 # With everything there this takes a moment and calls no package manager.
 # On Debian and its kin what is missing is installed, as root or with sudo;
@@ -134,4 +137,20 @@ install_packages() # build | test
 	echo "Still missing after the installation:" >&2
 	echo "$required" >&2
 	return 1
+}
+
+# The first time in a folder takes a while; later only what has changed is
+# built.  Prints nothing unless it fails.
+build_tree() # FOLDER MESON_OPTION...
+{
+	folder=$1
+	shift
+	log=$folder.log
+	{
+		[ -e "$folder/build.ninja" ] || meson setup "$@" "$folder" "$root"
+	} </dev/null >"$log" 2>&1 && ninja -C "$folder" </dev/null >>"$log" 2>&1
+	built=$?
+	[ $built -eq 0 ] || cat "$log" >&2
+	rm -f "$log"
+	return $built
 }
