@@ -286,20 +286,52 @@ bool bencode_find_string(struct span dict, const char *key, struct span *ret)
 {
 	struct span value;
 
-	if (!bencode_find(dict, key, &value))
-		return false;
-	struct reader r = reader_of_span(value);
-	return bencode_string(&r, ret);
+	return bencode_find(dict, key, &value) && bencode_as_string(value, ret);
 }
 
 bool bencode_find_int(struct span dict, const char *key, int64_t *ret)
 {
 	struct span value;
 
-	if (!bencode_find(dict, key, &value))
+	return bencode_find(dict, key, &value) && bencode_as_int(value, ret);
+}
+
+bool bencode_fields(struct span dict, const char *const *keys, size_t count,
+	struct span *ret_values)
+{
+	struct reader r = reader_of_span(dict);
+	struct span key, value;
+
+	memset(ret_values, 0, count * sizeof(*ret_values));
+	if (!bencode_dict_begin(&r))
 		return false;
+	while (bencode_dict_next(&r, &key, &value)) {
+		for (size_t i = 0; i < count; i++) {
+			if (span_is(key, keys[i]))
+				ret_values[i] = value;
+		}
+	}
+	return !r.bad;
+}
+
+bool bencode_as_string(struct span value, struct span *ret)
+{
 	struct reader r = reader_of_span(value);
-	return bencode_int(&r, ret);
+
+	return value.at && bencode_string(&r, ret);
+}
+
+bool bencode_as_int(struct span value, int64_t *ret)
+{
+	struct reader r = reader_of_span(value);
+
+	return value.at && bencode_int(&r, ret);
+}
+
+bool bencode_as_list(struct span value, struct reader *ret)
+{
+	*ret = reader_of_span(value);
+	return value.at && bencode_list_begin(ret);
 }
 
 bool span_is(struct span s, const char *text)

@@ -59,6 +59,18 @@ bool bencode_find(struct span dict, const char *key, struct span *ret);
 bool bencode_find_string(struct span dict, const char *key, struct span *ret);
 bool bencode_find_int(struct span dict, const char *key, int64_t *ret);
 
+/* Read a dictionary once, from front to back, into a value for each of `keys`
+ * (at NULL: not there).  Looking up key by key reads a large one once a key.
+ * False: it is none. */
+bool bencode_fields(struct span dict, const char *const *keys, size_t count,
+	struct span *ret_values);
+
+/* A value found by the above, if it is there and of that type; a list is left
+ * open for bencode_list_next(). */
+bool bencode_as_string(struct span value, struct span *ret);
+bool bencode_as_int(struct span value, int64_t *ret);
+bool bencode_as_list(struct span value, struct reader *ret);
+
 /* Whether the span holds exactly this text. */
 bool span_is(struct span s, const char *text);
 

@@ -29,6 +29,7 @@ enum {
 	METAINFO_MAX_TRACKERS = 100,
 	METAINFO_MAX_WEB_SEEDS = 16,
 	METAINFO_MAX_DEPTH = 100, /* elements in a path */
+	METAINFO_MAX_URL = 8192,  /* bytes of a tracker's or web seed's URL */
 };
 
 struct metainfo_file {

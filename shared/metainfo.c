@@ -1,0 +1,692 @@
+#include "shared/metainfo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/bencode.h"
+#include "shared/digest.h"
+#include "shared/safe_name.h"
+#include "shared/text.h"
+
+enum {
+	TEXT_MAX = 64 * 1024, /* of a comment and the like; the rest is cut */
+	/* Entries of lists of URLs that are looked at: each is compared with
+	 * those kept. */
+	URLS_READ_MAX = 10000,
+};
+
+/* Texts live as long as the metainfo and are freed with it, so they are taken
+ * one after the other from a few large chunks. */
+struct chunk {
+	struct chunk *next;
+	size_t size;
+	size_t used;
+	char bytes[];
+};
+
+static void *take_memory(struct metainfo *m, size_t len)
+{
+	enum { CHUNK = 64 * 1024 };
+	struct chunk *c = m->memory;
+
+	if (!c || c->size - c->used < len) {
+		size_t size = len > CHUNK ? len : CHUNK;
+		c = malloc(sizeof(*c) + size);
+		if (!c)
+			return NULL;
+		*c = (struct chunk){.next = m->memory, .size = size};
+		m->memory = c;
+	}
+
+	void *taken = c->bytes + c->used;
+	c->used += len;
+	return taken;
+}
+
+static const char *keep_bytes(struct metainfo *m, const void *bytes, size_t len)
+{
+	char *kept = take_memory(m, len + 1);
+
+	if (kept) {
+		memcpy(kept, bytes, len);
+		kept[len] = '\0';
+	}
+	return kept;
+}
+
+static bool out_of_memory(struct error *err)
+{
+	return error_set(err, "out of memory");
+}
+
+/* A text for people, "" when there is none or it is none. */
+static bool keep_text(struct metainfo *m, struct span value, const char **ret,
+	struct error *err)
+{
+	struct span text = {0};
+
+	if (!bencode_as_string(value, &text) || text.len == 0) {
+		*ret = "";
+		return true;
+	}
+	if (text.len > TEXT_MAX)
+		text.len = TEXT_MAX;
+
+	/* U+FFFD in the place of one bad byte takes three. */
+	size_t size = 3 * text.len + 1;
+	char *kept = take_memory(m, size);
+	if (!kept)
+		return out_of_memory(err);
+	text_utf8_repair(text, kept, size);
+	*ret = kept;
+	return true;
+}
+
+/* ---- names and files ---- */
+
+enum { FILE_LENGTH, FILE_PATH, FILE_PATH_UTF8, FILE_ATTR, FILE_FIELDS };
+
+static const char *const file_keys[FILE_FIELDS] = {
+	[FILE_LENGTH] = "length",
+	[FILE_PATH] = "path",
+	[FILE_PATH_UTF8] = "path.utf-8",
+	[FILE_ATTR] = "attr",
+};
+
+/* BEP 47: one letter an attribute; others than these have no use for us. */
+static void read_attributes(struct span value, struct metainfo_file *f)
+{
+	struct span attr;
+
+	if (!bencode_as_string(value, &attr))
+		return;
+	f->pad = memchr(attr.at, 'p', attr.len);
+	f->symlink = memchr(attr.at, 'l', attr.len);
+	f->executable = memchr(attr.at, 'x', attr.len);
+}
+
+static bool keep_name(struct metainfo *m, struct span name, const char **ret,
+	struct error *err)
+{
+	char safe[SAFE_NAME_MAX + 1];
+
+	if (!safe_name_mend(name, safe, err))
+		return false;
+	*ret = keep_bytes(m, safe, strlen(safe));
+	return *ret || out_of_memory(err);
+}
+
+/* Join the elements of a path, each made safe. */
+static bool keep_path(struct metainfo *m, struct span value, const char **ret,
+	struct error *err)
+{
+	char path[SAFE_PATH_MAX + 1];
+	char name[SAFE_NAME_MAX + 1];
+	struct reader r;
+	struct span element_value, element;
+	size_t len = 0;
+	size_t depth = 0;
+
+	if (!bencode_as_list(value, &r))
+		return error_set(err, "a file in it has no path");
+	/* The root folder's name counts, since it comes before the path. */
+	size_t max = SAFE_PATH_MAX - strlen(m->name) - 1;
+	for (; bencode_list_next(&r, &element_value); depth++) {
+		if (!bencode_as_string(element_value, &element))
+			return error_set(err, "a path in it is no text");
+		if (depth == METAINFO_MAX_DEPTH)
+			return error_set(err, "a path in it is deeper than %d",
+				METAINFO_MAX_DEPTH);
+		if (!safe_name_mend(element, name, err))
+			return false;
+
+		size_t name_len = strlen(name);
+		if (name_len + 1 > max - len)
+			return error_set(err,
+				"a path in it is longer than %d bytes",
+				SAFE_PATH_MAX);
+		if (depth > 0)
+			path[len++] = '/';
+		memcpy(path + len, name, name_len);
+		len += name_len;
+	}
+	if (depth == 0)
+		return error_set(err, "a path in it is empty");
+	*ret = keep_bytes(m, path, len);
+	return *ret || out_of_memory(err);
+}
+
+/* A list of strings: `path.utf-8` of any other shape is passed over. */
+static bool is_path(struct span value)
+{
+	struct reader r;
+	struct span element, text;
+	bool ok = bencode_as_list(value, &r);
+
+	while (ok && bencode_list_next(&r, &element))
+		ok = bencode_as_string(element, &text);
+	return ok;
+}
+
+static bool read_length(struct span value, uint64_t *ret, struct error *err)
+{
+	int64_t length;
+
+	if (!bencode_as_int(value, &length))
+		return error_set(err, "a file in it has no length");
+	if (length < 0)
+		return error_set(err, "a file in it has a negative length");
+	*ret = (uint64_t)length;
+	return true;
+}
+
+/* Place a file behind those before it. */
+static bool add_length(
+	struct metainfo *m, struct metainfo_file *f, struct error *err)
+{
+	if (f->length > INT64_MAX - m->length)
+		return error_set(err,
+			"the lengths of its files add up to "
+			"more than any disk holds");
+	f->offset = m->length;
+	m->length += f->length;
+	return true;
+}
+
+static bool read_file_entry(struct metainfo *m, struct span entry,
+	struct metainfo_file *ret, struct error *err)
+{
+	struct span fields[FILE_FIELDS];
+	struct metainfo_file f = {0};
+
+	if (!bencode_fields(entry, file_keys, FILE_FIELDS, fields))
+		return error_set(err, "an entry of its list of files is none");
+	read_attributes(fields[FILE_ATTR], &f);
+	/* BEP 47 gives a symlink no content and leaves its length open. */
+	if (!f.symlink && !read_length(fields[FILE_LENGTH], &f.length, err))
+		return false;
+	if (!add_length(m, &f, err))
+		return false;
+	struct span path = is_path(fields[FILE_PATH_UTF8])
+		? fields[FILE_PATH_UTF8]
+		: fields[FILE_PATH];
+	if (!keep_path(m, path, &f.path, err))
+		return false;
+	*ret = f;
+	return true;
+}
+
+static bool check_paths(const struct metainfo *m, struct error *err)
+{
+	const char **paths = calloc(m->file_count, sizeof(*paths));
+	size_t count = 0;
+
+	if (!paths)
+		return out_of_memory(err);
+	/* Pad files often share a name and are never on disk. */
+	for (size_t i = 0; i < m->file_count; i++) {
+		if (!m->files[i].pad)
+			paths[count++] = m->files[i].path;
+	}
+	bool ok = safe_name_paths_distinct(paths, count, err);
+	free(paths);
+	return ok;
+}
+
+static size_t list_count(struct span list)
+{
+	struct reader r;
+	struct span value;
+	size_t count = 0;
+
+	if (bencode_as_list(list, &r)) {
+		while (bencode_list_next(&r, &value))
+			count++;
+	}
+	return count;
+}
+
+static bool read_file_list(
+	struct metainfo *m, struct span files, struct error *err)
+{
+	struct reader r;
+	struct span entry;
+
+	if (!bencode_as_list(files, &r))
+		return error_set(err, "its list of files is none");
+	size_t count = list_count(files);
+	if (count == 0)
+		return error_set(err, "its list of files is empty");
+	m->files = calloc(count, sizeof(*m->files));
+	if (!m->files)
+		return out_of_memory(err);
+	for (; bencode_list_next(&r, &entry); m->file_count++) {
+		if (!read_file_entry(m, entry, &m->files[m->file_count], err))
+			return false;
+	}
+	m->multi_file = true;
+	return check_paths(m, err);
+}
+
+static bool read_single_file(struct metainfo *m, struct span length,
+	struct span attr, struct error *err)
+{
+	m->files = calloc(1, sizeof(*m->files));
+	if (!m->files)
+		return out_of_memory(err);
+
+	struct metainfo_file *f = m->files;
+	m->file_count = 1;
+	f->path = m->name;
+	read_attributes(attr, f);
+	if (f->pad || f->symlink)
+		return error_set(err, "its only file is none to download");
+	return read_length(length, &f->length, err) && add_length(m, f, err);
+}
+
+/* ---- the info dictionary ---- */
+
+enum {
+	INFO_ATTR,
+	INFO_FILES,
+	INFO_LENGTH,
+	INFO_META_VERSION,
+	INFO_NAME,
+	INFO_NAME_UTF8,
+	INFO_PIECE_LENGTH,
+	INFO_PIECES,
+	INFO_PRIVATE,
+	INFO_SOURCE,
+	INFO_FIELDS
+};
+
+static const char *const info_keys[INFO_FIELDS] = {
+	[INFO_ATTR] = "attr",
+	[INFO_FILES] = "files",
+	[INFO_LENGTH] = "length",
+	[INFO_META_VERSION] = "meta version",
+	[INFO_NAME] = "name",
+	[INFO_NAME_UTF8] = "name.utf-8",
+	[INFO_PIECE_LENGTH] = "piece length",
+	[INFO_PIECES] = "pieces",
+	[INFO_PRIVATE] = "private",
+	[INFO_SOURCE] = "source",
+};
+
+/* BEP 52: version 2 with `pieces` is a hybrid, which is a complete v1 torrent
+ * too, and used as one. */
+static bool read_version(
+	struct metainfo *m, const struct span *info, struct error *err)
+{
+	int64_t version;
+
+	if (!info[INFO_META_VERSION].at)
+		return true;
+	if (!bencode_as_int(info[INFO_META_VERSION], &version) || version != 2)
+		return error_set(err, "its `meta version` is unknown");
+	if (!info[INFO_PIECES].at)
+		return error_set(
+			err, "v2-only torrents (BEP 52) are not supported yet");
+	m->hybrid = true;
+	return true;
+}
+
+static bool read_name(
+	struct metainfo *m, const struct span *info, struct error *err)
+{
+	struct span name;
+
+	if (!bencode_as_string(info[INFO_NAME_UTF8], &name) &&
+		!bencode_as_string(info[INFO_NAME], &name))
+		return error_set(err, "it has no name");
+	return keep_name(m, name, &m->name, err);
+}
+
+static bool read_files(
+	struct metainfo *m, const struct span *info, struct error *err)
+{
+	bool single = info[INFO_LENGTH].at;
+	bool multi = info[INFO_FILES].at;
+
+	if (single && multi)
+		return error_set(err, "it has both `length` and `files`");
+	if (!single && !multi)
+		return error_set(err, "it has neither `length` nor `files`");
+	if (single ? !read_single_file(
+			     m, info[INFO_LENGTH], info[INFO_ATTR], err)
+		   : !read_file_list(m, info[INFO_FILES], err))
+		return false;
+	return m->length > 0 || error_set(err, "it has no content: 0 bytes");
+}
+
+static bool read_pieces(
+	struct metainfo *m, const struct span *info, struct error *err)
+{
+	int64_t length;
+	struct span pieces;
+
+	if (!bencode_as_int(info[INFO_PIECE_LENGTH], &length))
+		return error_set(err, "it has no piece length");
+	/* The multiples of 16 KiB hold the powers of two from there on. */
+	if (length < METAINFO_MIN_PIECE_LENGTH ||
+		length > METAINFO_MAX_PIECE_LENGTH ||
+		length % METAINFO_MIN_PIECE_LENGTH != 0)
+		return error_set(err,
+			"its piece length is no multiple of 16 KiB up to "
+			"512 MiB");
+	m->piece_length = (uint32_t)length;
+
+	uint64_t count = (m->length - 1) / m->piece_length + 1;
+	if (count > METAINFO_MAX_PIECES)
+		return error_set(
+			err, "it has more than %d pieces", METAINFO_MAX_PIECES);
+	m->piece_count = (uint32_t)count;
+	if (!bencode_as_string(info[INFO_PIECES], &pieces))
+		return error_set(err, "it has no piece hashes");
+	if (pieces.len != count * SHA1_SIZE)
+		return error_set(
+			err, "its piece hashes are not as many as its pieces");
+	m->piece_hashes = pieces.at;
+	return true;
+}
+
+/* A flag of an odd kind is taken as meant: telling the world of a private
+ * torrent cannot be undone. */
+static bool is_private(struct span value)
+{
+	int64_t flag;
+
+	return value.at && (!bencode_as_int(value, &flag) || flag != 0);
+}
+
+static bool read_info(struct metainfo *m, struct span info, struct error *err)
+{
+	struct span fields[INFO_FIELDS];
+	uint8_t *kept = take_memory(m, info.len);
+
+	if (!kept)
+		return out_of_memory(err);
+	memcpy(kept, info.at, info.len);
+	m->info = (struct span){kept, info.len};
+	if (!bencode_fields(m->info, info_keys, INFO_FIELDS, fields))
+		return error_set(err, "its `info` is no dictionary");
+
+	digest_sha1(m->info.at, m->info.len, m->info_hash.bytes);
+	m->private = is_private(fields[INFO_PRIVATE]);
+	return read_version(m, fields, err) && read_name(m, fields, err) &&
+		read_files(m, fields, err) && read_pieces(m, fields, err) &&
+		keep_text(m, fields[INFO_SOURCE], &m->source, err);
+}
+
+/* ---- trackers and web seeds ---- */
+
+/* Copy a URL if it is one to use. */
+static bool read_url(
+	struct span value, bool udp_too, char ret[METAINFO_MAX_URL + 1])
+{
+	struct span text;
+
+	if (!bencode_as_string(value, &text) || text.len > METAINFO_MAX_URL ||
+		memchr(text.at, '\0', text.len))
+		return false;
+	memcpy(ret, text.at, text.len);
+	ret[text.len] = '\0';
+	return metainfo_url_usable(ret, udp_too);
+}
+
+/* Keep a tracker unless it is of no use or there already.  False: out of
+ * memory. */
+static bool add_tracker(struct metainfo *m, struct span value, unsigned tier)
+{
+	char url[METAINFO_MAX_URL + 1];
+
+	if (m->tracker_count == METAINFO_MAX_TRACKERS ||
+		!read_url(value, true, url))
+		return true;
+	for (size_t i = 0; i < m->tracker_count; i++) {
+		if (strcmp(m->trackers[i].url, url) == 0)
+			return true;
+	}
+	const char *kept = keep_bytes(m, url, strlen(url));
+	if (!kept)
+		return false;
+	m->trackers[m->tracker_count++] =
+		(struct metainfo_tracker){.tier = tier, .url = kept};
+	return true;
+}
+
+/* BEP 12: where there is an `announce-list`, `announce` is not looked at; but
+ * a list without any use does not count. */
+static bool read_trackers(struct metainfo *m, struct span announce,
+	struct span announce_list, struct error *err)
+{
+	struct reader tiers, urls;
+	struct span tier_value, url;
+	unsigned tier = 0;
+	size_t seen = 0;
+
+	m->trackers = calloc(METAINFO_MAX_TRACKERS, sizeof(*m->trackers));
+	if (!m->trackers)
+		return out_of_memory(err);
+	bool more = bencode_as_list(announce_list, &tiers);
+	while (more && bencode_list_next(&tiers, &tier_value)) {
+		size_t before = m->tracker_count;
+
+		bool in_tier = bencode_as_list(tier_value, &urls);
+		while (in_tier && bencode_list_next(&urls, &url) &&
+			seen++ < URLS_READ_MAX) {
+			if (!add_tracker(m, url, tier))
+				return out_of_memory(err);
+		}
+		if (m->tracker_count > before)
+			tier++;
+	}
+	if (m->tracker_count == 0 && !add_tracker(m, announce, 0))
+		return out_of_memory(err);
+	return true;
+}
+
+static bool add_web_seed(struct metainfo *m, struct span value)
+{
+	char url[METAINFO_MAX_URL + 1];
+
+	if (m->web_seed_count == METAINFO_MAX_WEB_SEEDS ||
+		!read_url(value, false, url))
+		return true;
+	for (size_t i = 0; i < m->web_seed_count; i++) {
+		if (strcmp(m->web_seeds[i], url) == 0)
+			return true;
+	}
+	const char *kept = keep_bytes(m, url, strlen(url));
+	if (!kept)
+		return false;
+	m->web_seeds[m->web_seed_count++] = kept;
+	return true;
+}
+
+/* BEP 19: one URL or a list of them. */
+static bool read_web_seeds(
+	struct metainfo *m, struct span value, struct error *err)
+{
+	struct reader r;
+	struct span url;
+	size_t seen = 0;
+
+	m->web_seeds = calloc(METAINFO_MAX_WEB_SEEDS, sizeof(*m->web_seeds));
+	if (!m->web_seeds)
+		return out_of_memory(err);
+	if (!bencode_as_list(value, &r))
+		return add_web_seed(m, value) || out_of_memory(err);
+	while (bencode_list_next(&r, &url) && seen++ < URLS_READ_MAX) {
+		if (!add_web_seed(m, url))
+			return out_of_memory(err);
+	}
+	return true;
+}
+
+/* ---- the whole ---- */
+
+enum {
+	ROOT_ANNOUNCE,
+	ROOT_ANNOUNCE_LIST,
+	ROOT_COMMENT,
+	ROOT_CREATED_BY,
+	ROOT_CREATION_DATE,
+	ROOT_INFO,
+	ROOT_URL_LIST,
+	ROOT_FIELDS
+};
+
+static const char *const root_keys[ROOT_FIELDS] = {
+	[ROOT_ANNOUNCE] = "announce",
+	[ROOT_ANNOUNCE_LIST] = "announce-list",
+	[ROOT_COMMENT] = "comment",
+	[ROOT_CREATED_BY] = "created by",
+	[ROOT_CREATION_DATE] = "creation date",
+	[ROOT_INFO] = "info",
+	[ROOT_URL_LIST] = "url-list",
+};
+
+/* From the fields of the root; those of them that may be wanting may also be
+ * of a wrong kind, and are then as wanting. */
+static bool read_root(
+	struct metainfo *m, const struct span *root, struct error *err)
+{
+	int64_t created;
+
+	if (bencode_as_int(root[ROOT_CREATION_DATE], &created) && created > 0)
+		m->created_s = created;
+	return read_info(m, root[ROOT_INFO], err) &&
+		keep_text(m, root[ROOT_COMMENT], &m->comment, err) &&
+		keep_text(m, root[ROOT_CREATED_BY], &m->created_by, err) &&
+		read_trackers(m, root[ROOT_ANNOUNCE], root[ROOT_ANNOUNCE_LIST],
+			err) &&
+		read_web_seeds(m, root[ROOT_URL_LIST], err);
+}
+
+static bool parse_root(
+	const struct span *root, struct metainfo *ret, struct error *err)
+{
+	struct metainfo m = {0};
+
+	if (!read_root(&m, root, err)) {
+		metainfo_finish(&m);
+		return false;
+	}
+	*ret = m;
+	return true;
+}
+
+bool metainfo_parse(struct span bytes, struct metainfo *ret, struct error *err)
+{
+	struct span dict;
+	struct span root[ROOT_FIELDS];
+
+	if (bytes.len > METAINFO_MAX_SIZE)
+		return error_set(err, "larger than %d MiB",
+			METAINFO_MAX_SIZE / 1024 / 1024);
+	if (!bencode_document(bytes, &dict) ||
+		!bencode_fields(dict, root_keys, ROOT_FIELDS, root))
+		return error_set(err, "not a torrent: broken bencoding");
+	if (!root[ROOT_INFO].at)
+		return error_set(err, "not a torrent: it has no `info`");
+	return parse_root(root, ret, err);
+}
+
+bool metainfo_parse_info(
+	struct span info, struct metainfo *ret, struct error *err)
+{
+	struct span root[ROOT_FIELDS] = {[ROOT_INFO] = info};
+	struct span dict;
+
+	/* Its hash covers all of it, so that not even a newline may follow. */
+	if (!bencode_document(info, &dict) || dict.len != info.len)
+		return error_set(err, "broken bencoding");
+	return parse_root(root, ret, err);
+}
+
+/* The whole of a regular file of at most METAINFO_MAX_SIZE; to be freed. */
+static bool read_whole(
+	int fd, const char *shown, struct span *ret, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return error_set_errno(err, "%s: cannot read", shown);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, "%s: not a file", shown);
+	if (st.st_size > METAINFO_MAX_SIZE)
+		return error_set(err, "%s: larger than %d MiB", shown,
+			METAINFO_MAX_SIZE / 1024 / 1024);
+
+	/* A file that grows meanwhile is cut here, and broken then. */
+	size_t size = (size_t)st.st_size + 1;
+	uint8_t *bytes = malloc(size);
+	size_t len = 0;
+	if (!bytes)
+		return error_set(err, "%s: out of memory", shown);
+	while (len < size) {
+		ssize_t n = read(fd, bytes + len, size - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			error_set_errno(err, "%s: cannot read", shown);
+			free(bytes);
+			return false;
+		}
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*ret = (struct span){bytes, len};
+	return true;
+}
+
+bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
+{
+	char shown[160];
+	struct span bytes = {0};
+	struct error why;
+
+	text_escape_str(path, shown, sizeof(shown));
+	/* Not to wait for a FIFO's other end; what it is, is checked next. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return error_set_errno(err, "%s: cannot open", shown);
+	bool ok = read_whole(fd, shown, &bytes, err);
+	close(fd);
+	if (!ok)
+		return false;
+
+	ok = metainfo_parse(bytes, ret, &why);
+	free((void *)(uintptr_t)bytes.at);
+	return ok || error_set(err, "%s: %s", shown, why.text);
+}
+
+void metainfo_finish(struct metainfo *m)
+{
+	struct chunk *c = m->memory;
+
+	while (c) {
+		struct chunk *next = c->next;
+		free(c);
+		c = next;
+	}
+	free(m->files);
+	free(m->trackers);
+	free(m->web_seeds);
+	*m = (struct metainfo){0};
+}
+
+uint32_t metainfo_piece_size(const struct metainfo *m, uint32_t index)
+{
+	if (index >= m->piece_count)
+		return 0;
+
+	uint64_t left = m->length - (uint64_t)index * m->piece_length;
+	return left < m->piece_length ? (uint32_t)left : m->piece_length;
+}
