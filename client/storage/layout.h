@@ -16,7 +16,7 @@ struct metainfo;
  * Parts come in order and together cover the range.  A part whose file is
  * LAYOUT_NO_FILE (a gap between files, a pad file) is zeros that are not on
  * disk.  Empty files never come.  Finding the first is O(log files). */
-enum { LAYOUT_NO_FILE = SIZE_MAX };
+#define LAYOUT_NO_FILE SIZE_MAX /* no int, so no enum */
 
 struct layout_part {
 	size_t file;	 /* index into metainfo.files, or LAYOUT_NO_FILE */
