@@ -3,8 +3,8 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,8 +65,10 @@ static inline void http_server_start(struct http_server *s)
 	struct error err;
 
 	endpoint_parse("127.0.0.1:0", &s->at);
-	if (!net_listen(&s->at, 64, &s->listener, &s->at, &err))
-		cr_assert_fail("%s", err.text);
+	if (!net_listen(&s->at, 64, &s->listener, &s->at, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
 	pthread_create(&s->thread, NULL, http_server_run, s);
 }
 
