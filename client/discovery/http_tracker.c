@@ -151,6 +151,8 @@ static bool explain(
 			err, "timed out after %d s", CONNECT_TIME_MS / 1000);
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return error_set(err, "host not found");
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return error_set(err, "certificate not valid");
 	case CURLE_TOO_MANY_REDIRECTS:
 		return error_set(err, "more than %d redirects", MAX_REDIRECTS);
 	case CURLE_UNSUPPORTED_PROTOCOL:
