@@ -14,8 +14,9 @@ struct rate_limit;
 struct rate_limit *rate_limit_create(uint64_t bytes_per_s);
 void rate_limit_destroy(struct rate_limit *r);
 
-/* Take up to `wanted` bytes; returns how many may go now (possibly 0).  When
- * fewer than wanted, *ret_wait_ms says when to ask again. */
+/* Take up to `wanted` bytes; returns how many may go now: what is wanted up to
+ * a BLOCK_SIZE is given whole or not at all.  When fewer than wanted,
+ * *ret_wait_ms (else not written) says when to ask again. */
 size_t rate_limit_take(struct rate_limit *r, uint64_t now_ms, size_t wanted,
 	unsigned *ret_wait_ms);
 
