@@ -90,16 +90,16 @@ void storage_stat(struct storage *s, size_t index, struct storage_stat *ret);
 /* For seeding: remember every file's stat as "this was checked" ... */
 void storage_remember(struct storage *s);
 
-/* ... and ask whether the files under a range still look so; on false, `ret_file`
- * is the first that does not.  A fstat a file, no reading. */
-bool storage_unchanged(struct storage *s, uint64_t offset, uint64_t len,
-	size_t *ret_file);
+/* ... and ask whether the files under a range still look so; on false,
+ * `ret_file` is the first that does not.  A fstat a file, no reading. */
+bool storage_unchanged(
+	struct storage *s, uint64_t offset, uint64_t len, size_t *ret_file);
 
 /* The first stretch of [offset, end) of the content that may hold data, by
  * SEEK_DATA: a sparse download of 100 GB is checked in a moment.  False: there
  * is none.  Conservative where the file system cannot tell. */
-bool storage_next_data(struct storage *s, uint64_t offset, uint64_t end,
-	uint64_t *ret_offset);
+bool storage_next_data(
+	struct storage *s, uint64_t offset, uint64_t end, uint64_t *ret_offset);
 
 /* "folder/name", for messages; and the path of file `index` below it. */
 const char *storage_root_path(const struct storage *s);
