@@ -71,8 +71,7 @@ size_t text_utf8_char(struct span in)
 	return 0;
 }
 
-/* The code point of a valid character of `len` bytes. */
-static uint32_t code_point(const uint8_t *at, size_t len)
+uint32_t text_code_point(const uint8_t *at, size_t len)
 {
 	if (len == 1)
 		return at[0];
@@ -109,7 +108,7 @@ const char *text_escape(struct span in, char *ret, size_t size)
 
 	while (in.len > 0 && !s.full) {
 		size_t len = text_utf8_char(in);
-		uint32_t c = len > 0 ? code_point(in.at, len) : in.at[0];
+		uint32_t c = len > 0 ? text_code_point(in.at, len) : in.at[0];
 
 		if (len == 0 || is_control(c))
 			put_hex(&s, c);

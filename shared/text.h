@@ -26,6 +26,9 @@ bool text_utf8_valid(struct span in);
 /* Length of the valid UTF-8 character at the start of `in`, 0 if none. */
 size_t text_utf8_char(struct span in);
 
+/* The code point of a valid character of `len` bytes. */
+uint32_t text_code_point(const uint8_t *at, size_t len);
+
 /* %-escape all but unreserved characters; false if it does not fit. */
 bool text_percent_encode(struct span in, char *ret, size_t size);
 
