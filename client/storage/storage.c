@@ -716,13 +716,14 @@ static const char *lost(int fd, int path_fd)
 	struct stat now, found;
 	const char *how = NULL;
 
-	if (fstat(fd, &now) != 0 || now.st_nlink == 0)
-		how = "vanished";
-	else if (path_fd >= 0 && fstat(path_fd, &found) == 0 &&
+	bool known = fstat(fd, &now) == 0;
+	if (known && path_fd >= 0 && fstat(path_fd, &found) == 0 &&
 		!same_file(&now, &found))
 		how = "was replaced";
-	else if (path_fd < 0 &&
-		(saved == ENOENT || saved == ENOTDIR || saved == ELOOP))
+	else if (!known || now.st_nlink == 0 ||
+		(path_fd < 0 &&
+			(saved == ENOENT || saved == ENOTDIR ||
+				saved == ELOOP)))
 		how = "vanished";
 	if (path_fd >= 0)
 		close(path_fd);
