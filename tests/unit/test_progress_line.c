@@ -42,18 +42,18 @@ Test(progress_line, shows_more_where_there_is_room)
 		unsigned width;
 		const char *line;
 	} cases[] = {
-		{120,
-			"moby.txt  ##################............   62.5%    "
-			"640.1/1,024.0 MiB  down  112.4 MiB/s  up    3.1 "
-			"MiB/s"},
 		{140,
 			"moby.txt  ##################............   62.5%    "
 			"640.1/1,024.0 MiB  down  112.4 MiB/s  up    3.1 MiB/s "
 			" "
 			"12 peers (3 seeds)  3 s left"},
+		{120,
+			"moby.txt  #########......   62.5%    "
+			"640.1/1,024.0 MiB  down  112.4 MiB/s  up    3.1 MiB/s "
+			" "
+			"12 peers (3 seeds)  3 s left"},
 		{80,
-			"moby.txt  ##########......   62.5%    640.1/1,024.0 "
-			"MiB"
+			"moby.txt  #######.....   62.5%    640.1/1,024.0 MiB"
 			"  down  112.4 MiB/s  3 s left"},
 		{40, "moby.txt   62.5%  down  112.4 MiB/s"},
 		{20, "moby.txt   62.5%"},
@@ -122,9 +122,9 @@ Test(progress_line, bars_have_halves_and_colours)
 	t.total = 100;
 	snprintf(t.name, sizeof(t.name), "x");
 	cr_expect_str_eq(format(&t, 43, true, true),
-		"x  \x1b[33m\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\x1b[0;2m"
+		"x  \x1b[33m\xe2\x94\x81\xe2\x94\x81\xe2\x95\xb8\x1b[0;2m"
 		"\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81"
-		"\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\x1b[0m   "
+		"\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\x1b[0m   "
 		"25.0%   25/100 B  checking");
 }
 
