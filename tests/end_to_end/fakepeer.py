@@ -331,11 +331,14 @@ class Seeder(Listener):
         self.budget = threading.Lock()
         super().__init__(torrent, self.serve, host, port)
 
-    def serve(self, c):
-        c.receive_handshake()
-        c.send_handshake(self.fast, self.extended)
-        c.send_pieces(self.have)
-        if c.they_can(EXTENDED_BIT) and self.extended:
+    def serve(self, c, shaken=False, silent=False):
+        """Serve a connection to its end.  shaken: handshakes are done; silent: our pieces are told, too."""
+        if not shaken:
+            c.receive_handshake()
+            c.send_handshake(self.fast, self.extended)
+        if not silent:
+            c.send_pieces(self.have)
+        if not shaken and c.they_can(EXTENDED_BIT) and self.extended:
             c.extended_handshake(v="fakepeer")
         while True:
             kind, payload = c.receive()

@@ -43,7 +43,7 @@ class Lab:
         out = self.path(name or "%d-%s.torrent" % (next(self.counter), Path(content).name))
         return make_torrent(content, out, piece_length, announce, **kw)
 
-    def _keep(self, process):
+    def keep(self, process):
         self.processes.append(process)
         return process
 
@@ -52,12 +52,12 @@ class Lab:
 
     def tracker(self, *arguments, **kw):
         """tbt-tracker, listening."""
-        tracker = self._keep(Tracker(*arguments, name=self._name("tracker"), **kw))
+        tracker = self.keep(Tracker(*arguments, name=self._name("tracker"), **kw))
         tracker.port  # waits for it
         return tracker
 
     def client(self, command, *arguments, **kw):
-        return self._keep(Client(command, arguments, name=self._name(command), **kw))
+        return self.keep(Client(command, arguments, name=self._name(command), **kw))
 
     def seed(self, torrent, content, *arguments, **kw):
         """tbt-client seed, checked and listening."""
@@ -78,30 +78,30 @@ class Lab:
         return run_command(program, arguments, **kw)
 
     def process(self, argv, name, **kw):
-        return self._keep(Process(argv, name, **kw))
+        return self.keep(Process(argv, name, **kw))
 
     def peer(self, torrent, script, **kw):
-        return self._serve(Listener(torrent, script, **kw))
+        return self.serve(Listener(torrent, script, **kw))
 
     def seeder(self, torrent, content, **kw):
         """A seeder in Python; on 127.0.0.2 unless `host` says otherwise."""
-        return self._serve(Seeder(torrent, content, **kw))
+        return self.serve(Seeder(torrent, content, **kw))
 
     def http_tracker(self, **kw):
-        return self._serve(HttpTracker(**kw))
+        return self.serve(HttpTracker(**kw))
 
-    def _serve(self, server):
+    def serve(self, server):
         self.servers.append(server)
         return server
 
     def dial(self, client, torrent, source="127.0.0.9", **kw):
         """A connection from another address to a tbt-client."""
-        return self._serve_connection(Connection.dial(client.port, torrent, source=source, **kw))
+        return self.serve_connection(Connection.dial(client.port, torrent, source=source, **kw))
 
-    def _serve_connection(self, connection):
+    def serve_connection(self, connection):
         connection.stop = connection.close
         connection.errors = []
-        return self._serve(connection)
+        return self.serve(connection)
 
     def small_disk(self, name, size):
         """A file system of its own with `size` bytes."""
