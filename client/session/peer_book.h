@@ -29,14 +29,23 @@ void peer_book_heard(struct peer_book *b, int torrent,
 
 /* The address to dial next for any torrent, fairly in turn, if one is due; it
  * then counts as connected.  FROM_USER first, then those that gave data, then
- * the rest in the order heard.  Failing dials back off 5 s, doubling, to an
- * hour; an address (whatever the port) that failed ten times in a row waits as
- * a whole.  `ret_next_ms`: when to ask again (UINT64_MAX: when something is
- * heard). */
+ * the rest in the order in which they fall due.  Failing dials back off 5 s,
+ * doubling, to an hour (30 s for the user's own).  Of one IP, whatever the
+ * port, ten dials may have failed or be under way (see peer_book_connected);
+ * further ones wait, but not those named by the user or that gave data.
+ * `ret_next_ms`: when to ask again (UINT64_MAX: when something is heard). */
 bool peer_book_next(struct peer_book *b, uint64_t now_ms, int *ret_torrent,
 	struct endpoint *ret, uint64_t *ret_next_ms);
 
-/* A dialled or accepted peer's conversation has ended. */
+/* The handshake with a dialled peer is done: its IP is not dead.  Without this
+ * call that is taken as open until the conversation has ended, and many peers
+ * behind one IP are dialled slowly, one in 1.5 s after the first ten. */
+void peer_book_connected(
+	struct peer_book *b, int torrent, const struct endpoint *address);
+
+/* A dialled or accepted peer's conversation has ended: when its address (that
+ * of an accepted one by its listen port) is due again follows from how.
+ * PEER_END_CORRUPT bans it. */
 void peer_book_ended(
 	struct peer_book *b, const struct candidate *c, uint64_t now_ms);
 
@@ -48,9 +57,14 @@ bool peer_book_welcome(
 void peer_book_ban(
 	struct peer_book *b, const struct endpoint *address, uint64_t now_ms);
 
-/* A torrent has ended, or wants no peers for the time being (complete: dial
- * nobody but who was never tried); or wants them again. */
-void peer_book_want(struct peer_book *b, int torrent, bool want);
+/* Whom to dial for a torrent; at first all. */
+enum peer_book_wanted {
+	PEER_BOOK_NOBODY,  /* it has ended, or wants no peers for now */
+	PEER_BOOK_ALL,
+	PEER_BOOK_UNTRIED, /* complete: who was never tried, and the user's */
+};
+void peer_book_want(
+	struct peer_book *b, int torrent, enum peer_book_wanted wanted);
 
 /* Addresses known for a torrent that are neither connected nor banned. */
 size_t peer_book_count(const struct peer_book *b, int torrent);
