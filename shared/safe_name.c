@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "shared/bencode.h"
-#include "shared/digest.h"
 #include "shared/text.h"
 
 static struct span span_from(struct span s, size_t start)
@@ -13,11 +12,12 @@ static struct span span_from(struct span s, size_t start)
 	return (struct span){s.at + start, s.len - start};
 }
 
-/* C0, DEL, and C1, which is U+0080 to U+009F. */
+/* C0, DEL and C1. */
 static bool is_control(const uint8_t *at, size_t len)
 {
-	return (len == 1 && (at[0] < 0x20 || at[0] == 0x7f)) ||
-		(len == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+	uint32_t c = text_code_point(at, len);
+
+	return c < 0x20 || (c >= 0x7f && c < 0xa0);
 }
 
 /* Copy characters, mended, while they fit in `size` bytes.  Returns how many
@@ -61,17 +61,10 @@ static size_t extension(struct span name)
 
 static void cut(struct span name, char ret[SAFE_NAME_MAX + 1])
 {
-	enum { DIGITS = 8 };
-	uint8_t hash[SHA1_SIZE];
 	struct span tail = span_from(name, extension(name));
 	size_t done;
 
-	digest_sha1(name.at, name.len, hash);
-	size_t len =
-		mend(name, ret, SAFE_NAME_MAX - tail.len - 1 - DIGITS, &done);
-	ret[len++] = '~';
-	text_hex_encode(hash, DIGITS / 2, ret + len);
-	len += DIGITS;
+	size_t len = mend(name, ret, SAFE_NAME_MAX - tail.len, &done);
 	len += mend(tail, ret + len, tail.len, &done);
 	ret[len] = '\0';
 }

@@ -16,10 +16,8 @@ enum {
 };
 
 /* One element of a path.  Refused: empty, `.`, `..`, with `/` or NUL in it.
- * Control characters, invalid UTF-8 and backslashes become `_`.  A longer one
- * than SAFE_NAME_MAX is cut at a character, keeping its extension; the cut
- * name holds a few digits of the whole name's hash, so that names that differ
- * go on to differ. */
+ * Control characters, invalid UTF-8 and backslashes become `_`.  One longer
+ * than SAFE_NAME_MAX is cut at a character and keeps its extension. */
 bool safe_name_mend(
 	struct span element, char ret[SAFE_NAME_MAX + 1], struct error *err);
 

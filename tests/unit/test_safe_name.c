@@ -77,8 +77,8 @@ static const char *mended(const char *in, char ret[SAFE_NAME_MAX + 1])
 
 Test(safe_name, long_element_is_cut_at_a_character_and_keeps_its_extension)
 {
-	char in[600], other[600];
-	char out[SAFE_NAME_MAX + 1], out2[SAFE_NAME_MAX + 1];
+	char in[600];
+	char out[SAFE_NAME_MAX + 1];
 
 	long_name(in, 255, "a", ".mkv");
 	cr_expect_str_eq(mended(in, out), in, "255 bytes fit");
@@ -94,9 +94,8 @@ Test(safe_name, long_element_is_cut_at_a_character_and_keeps_its_extension)
 	cr_expect(text_utf8_valid(
 		(struct span){(const uint8_t *)out, strlen(out)}));
 
-	memcpy(other, in, sizeof(in));
-	other[593] = 'y'; /* past the cut */
-	cr_expect_str_neq(out, mended(other, out2));
+	cr_expect_eq(memcmp(out, in, strlen(out) - 4), 0);
+	cr_expect_str_eq(out + strlen(out) - 4, ".mkv");
 
 	long_name(in, 300, "a", "");
 	in[1] = '.'; /* too far from the end to be an extension */
