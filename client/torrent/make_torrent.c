@@ -1,0 +1,476 @@
+#include "client/torrent/make_torrent.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/torrent/source_files.h"
+#include "shared/bencode_writer.h"
+#include "shared/digest.h"
+#include "shared/metainfo.h"
+#include "shared/text.h"
+
+enum {
+	/* Small enough to stay in a core's cache between read and hash. */
+	READ_SIZE = 256 * 1024,
+	READ_ALIGNMENT = 4096,
+	/* What a thread takes at once, if there is enough for all. */
+	TURN_SIZE = 4 * 1024 * 1024,
+	PROGRESS_INTERVAL_MS = 100,
+	MAX_THREADS = 256,
+};
+
+/* The hashing of one content by several threads.  Each takes a run of pieces
+ * at a time, so that one large file keeps all busy as well as many small ones,
+ * and reads whatever files lie in it. */
+struct hashing {
+	const struct source_files *source;
+	uint32_t piece_length;
+	uint32_t piece_count;
+	uint32_t turn_pieces;
+	uint8_t *hashes; /* each thread writes those of its pieces only */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* with `lock`: running fell */
+
+	/* The rest is guarded by `lock`. */
+	uint32_t next_piece;
+	uint64_t done;
+	unsigned running;
+	bool failed;
+	struct error err; /* once failed */
+};
+
+/* One thread's place in the content. */
+struct hasher {
+	struct hashing *job;
+	struct digest *digest;
+	uint8_t *buffer; /* READ_SIZE */
+	uint64_t offset; /* of the next byte to read */
+	size_t file;     /* the one open, if any */
+	int fd;          /* -1: none */
+};
+
+static bool take_turn(struct hashing *job, uint32_t *first, uint32_t *end)
+{
+	pthread_mutex_lock(&job->lock);
+	uint32_t left = job->piece_count - job->next_piece;
+	bool more = !job->failed && left > 0;
+	if (more) {
+		*first = job->next_piece;
+		*end = *first +
+			(left < job->turn_pieces ? left : job->turn_pieces);
+		job->next_piece = *end;
+	}
+	pthread_mutex_unlock(&job->lock);
+	return more;
+}
+
+/* False: some thread failed, stop. */
+static bool report(struct hashing *job, size_t len)
+{
+	pthread_mutex_lock(&job->lock);
+	job->done += len;
+	bool go_on = !job->failed;
+	pthread_mutex_unlock(&job->lock);
+	return go_on;
+}
+
+/* The last file that begins at or before `offset` and is not empty. */
+static size_t file_at(const struct source_files *s, uint64_t offset)
+{
+	size_t low = 0;
+	size_t high = s->count;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+		if (s->files[middle].offset <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool close_file(struct hasher *h, struct error *err)
+{
+	bool ok = source_files_unchanged(h->job->source, h->file, h->fd, err);
+
+	close(h->fd);
+	h->fd = -1;
+	return ok;
+}
+
+/* Read up to `len` bytes of the file at the offset; false: `err` names it. */
+static bool read_some(
+	struct hasher *h, void *to, size_t len, size_t *ret, struct error *err)
+{
+	const struct source_files *s = h->job->source;
+
+	if (h->fd < 0) {
+		h->file = file_at(s, h->offset);
+		h->fd = source_files_open(s, h->file, err);
+		if (h->fd < 0)
+			return false;
+	}
+
+	const struct source_file *f = &s->files[h->file];
+	uint64_t at = h->offset - f->offset;
+	if (len > f->size - at)
+		len = (size_t)(f->size - at);
+	if (!source_files_read(s, h->file, h->fd, at, to, len, ret, err))
+		return false;
+	h->offset += *ret;
+	return at + *ret < f->size || close_file(h, err);
+}
+
+static bool fill(struct hasher *h, size_t len, struct error *err)
+{
+	for (size_t have = 0; have < len;) {
+		size_t n = 0;
+		if (!read_some(h, h->buffer + have, len - have, &n, err))
+			return false;
+		have += n;
+	}
+	return true;
+}
+
+/* Hash the pieces [first, end).  True also when another thread failed. */
+static bool hash_turn(
+	struct hasher *h, uint32_t first, uint32_t end, struct error *err)
+{
+	struct hashing *job = h->job;
+	uint64_t stop = (uint64_t)end * job->piece_length;
+	uint8_t *hash = job->hashes + (size_t)first * SHA1_SIZE;
+	uint32_t in_piece = 0;
+
+	if (stop > job->source->total)
+		stop = job->source->total;
+	h->offset = (uint64_t)first * job->piece_length;
+	digest_begin(h->digest, DIGEST_SHA1);
+	while (h->offset < stop) {
+		uint64_t left = stop - h->offset;
+		size_t len = left < READ_SIZE ? (size_t)left : READ_SIZE;
+
+		if (!fill(h, len, err))
+			return false;
+		for (size_t used = 0; used < len;) {
+			size_t n = job->piece_length - in_piece;
+			if (n > len - used)
+				n = len - used;
+			digest_update(h->digest, h->buffer + used, n);
+			used += n;
+			in_piece += (uint32_t)n;
+			if (in_piece < job->piece_length)
+				break;
+			digest_end(h->digest, hash);
+			hash += SHA1_SIZE;
+			in_piece = 0;
+			digest_begin(h->digest, DIGEST_SHA1);
+		}
+		if (!report(job, len))
+			return true;
+	}
+	if (in_piece > 0) /* the last piece of all, a shorter one */
+		digest_end(h->digest, hash);
+	return h->fd < 0 || close_file(h, err);
+}
+
+static bool hash_turns(struct hasher *h, struct error *err)
+{
+	uint32_t first, end;
+
+	if (!h->digest || !h->buffer)
+		return error_set(err, "hashing: out of memory");
+	while (take_turn(h->job, &first, &end)) {
+		if (!hash_turn(h, first, end, err))
+			return false;
+	}
+	return true;
+}
+
+static void *hasher_main(void *arg)
+{
+	struct hashing *job = arg;
+	struct hasher h = {
+		.job = job,
+		.digest = digest_create(),
+		.buffer = aligned_alloc(READ_ALIGNMENT, READ_SIZE),
+		.fd = -1,
+	};
+	struct error err;
+
+	bool ok = hash_turns(&h, &err);
+	if (h.fd >= 0)
+		close(h.fd);
+	free(h.buffer);
+	digest_destroy(h.digest);
+
+	pthread_mutex_lock(&job->lock);
+	if (!ok && !job->failed) {
+		job->failed = true;
+		job->err = err;
+	}
+	job->running--;
+	pthread_cond_signal(&job->changed);
+	pthread_mutex_unlock(&job->lock);
+	return NULL;
+}
+
+/* Tell how far it is until no thread runs any more. */
+static void watch(struct hashing *job, const struct make_torrent *what)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	pthread_mutex_lock(&job->lock);
+	while (job->running > 0) {
+		until.tv_nsec += PROGRESS_INTERVAL_MS * 1000000L;
+		if (until.tv_nsec >= 1000000000L) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000L;
+		}
+		while (job->running > 0 &&
+			pthread_cond_timedwait(
+				&job->changed, &job->lock, &until) != ETIMEDOUT)
+			;
+		uint64_t done = job->done;
+		pthread_mutex_unlock(&job->lock);
+		if (what->progress)
+			what->progress(what->ctx, done, job->source->total);
+		pthread_mutex_lock(&job->lock);
+	}
+	pthread_mutex_unlock(&job->lock);
+}
+
+static unsigned count_threads(unsigned wanted)
+{
+	cpu_set_t cores;
+
+	if (wanted == 0 && sched_getaffinity(0, sizeof(cores), &cores) == 0)
+		wanted = (unsigned)CPU_COUNT(&cores);
+	if (wanted == 0)
+		wanted = 1;
+	return wanted < MAX_THREADS ? wanted : MAX_THREADS;
+}
+
+static bool run_threads(struct hashing *job, const struct make_torrent *what,
+	unsigned wanted, struct error *err)
+{
+	pthread_t threads[MAX_THREADS];
+	unsigned started = 0;
+
+	/* All are counted before the first may end. */
+	job->running = wanted;
+	while (started < wanted &&
+		pthread_create(&threads[started], NULL, hasher_main, job) == 0)
+		started++;
+	pthread_mutex_lock(&job->lock);
+	job->running -= wanted - started;
+	pthread_mutex_unlock(&job->lock);
+	if (started == 0)
+		return error_set(err, "hashing: cannot start a thread");
+	watch(job, what);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	if (job->failed)
+		*err = job->err;
+	return !job->failed;
+}
+
+static bool hash_all(const struct make_torrent *what,
+	const struct source_files *source, uint32_t piece_length,
+	uint32_t piece_count, uint8_t *hashes, struct error *err)
+{
+	unsigned threads = count_threads(what->threads);
+	struct hashing job = {
+		.source = source,
+		.piece_length = piece_length,
+		.piece_count = piece_count,
+		.hashes = hashes,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	pthread_condattr_t monotonic;
+
+	/* Turns so short that the last ones end at about the same time. */
+	uint32_t turn = TURN_SIZE / piece_length;
+	if (turn > piece_count / threads / 4)
+		turn = piece_count / threads / 4;
+	job.turn_pieces = turn > 0 ? turn : 1;
+	if (threads > piece_count)
+		threads = piece_count;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&job.changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	bool ok = run_threads(&job, what, threads, err);
+	pthread_cond_destroy(&job.changed);
+	return ok;
+}
+
+/* ---- the torrent ---- */
+
+static void write_path(struct bencode_writer *w, const char *path)
+{
+	bencode_list_open(w);
+	for (;;) {
+		size_t len = strcspn(path, "/");
+		bencode_write_string(w, path, len);
+		if (path[len] == '\0')
+			break;
+		path += len + 1;
+	}
+	bencode_list_close(w);
+}
+
+static void write_info(struct bencode_writer *w,
+	const struct make_torrent *what, const struct source_files *source,
+	uint32_t piece_length, const uint8_t *hashes, size_t hashes_len)
+{
+	bencode_dict_open(w);
+	if (source->folder) {
+		bencode_write_key(w, "files");
+		bencode_list_open(w);
+		for (size_t i = 0; i < source->count; i++) {
+			bencode_dict_open(w);
+			bencode_write_key(w, "length");
+			bencode_write_int(w, (int64_t)source->files[i].size);
+			bencode_write_key(w, "path");
+			write_path(w, source->files[i].path);
+			bencode_dict_close(w);
+		}
+		bencode_list_close(w);
+	} else {
+		bencode_write_key(w, "length");
+		bencode_write_int(w, (int64_t)source->total);
+	}
+	bencode_write_key(w, "name");
+	bencode_write_text(w, source->name);
+	bencode_write_key(w, "piece length");
+	bencode_write_int(w, piece_length);
+	bencode_write_key(w, "pieces");
+	bencode_write_string(w, hashes, hashes_len);
+	if (what->private) {
+		bencode_write_key(w, "private");
+		bencode_write_int(w, 1);
+	}
+	if (what->source) {
+		bencode_write_key(w, "source");
+		bencode_write_text(w, what->source);
+	}
+	bencode_dict_close(w);
+}
+
+static void write_trackers(
+	struct bencode_writer *w, const struct make_torrent *what)
+{
+	if (what->tracker_count == 0)
+		return;
+	bencode_write_key(w, "announce");
+	bencode_write_text(w, what->trackers[0]);
+	if (what->tracker_count == 1)
+		return;
+	bencode_write_key(w, "announce-list");
+	bencode_list_open(w);
+	for (size_t i = 0; i < what->tracker_count; i++) {
+		bencode_list_open(w);
+		bencode_write_text(w, what->trackers[i]);
+		bencode_list_close(w);
+	}
+	bencode_list_close(w);
+}
+
+static void write_torrent(struct buffer *out, const struct make_torrent *what,
+	const struct source_files *source, uint32_t piece_length,
+	const uint8_t *hashes, size_t hashes_len)
+{
+	struct bencode_writer w;
+
+	bencode_writer_init(&w, out);
+	bencode_dict_open(&w);
+	write_trackers(&w, what);
+	if (what->comment) {
+		bencode_write_key(&w, "comment");
+		bencode_write_text(&w, what->comment);
+	}
+	bencode_write_key(&w, "created by");
+	bencode_write_text(&w, "tbt/" TBT_VERSION);
+	if (what->created_s != 0) {
+		bencode_write_key(&w, "creation date");
+		bencode_write_int(&w, what->created_s);
+	}
+	bencode_write_key(&w, "info");
+	write_info(&w, what, source, piece_length, hashes, hashes_len);
+	if (what->web_seed_count > 0) {
+		bencode_write_key(&w, "url-list");
+		bencode_list_open(&w);
+		for (size_t i = 0; i < what->web_seed_count; i++)
+			bencode_write_text(&w, what->web_seeds[i]);
+		bencode_list_close(&w);
+	}
+	bencode_dict_close(&w);
+}
+
+uint32_t make_torrent_piece_length(uint64_t total)
+{
+	enum { MOST_PIECES = 2048, LARGEST = 16 * 1024 * 1024 };
+	uint32_t length = METAINFO_MIN_PIECE_LENGTH;
+
+	while (length < LARGEST && total / MOST_PIECES > length)
+		length *= 2;
+	return length;
+}
+
+static bool make(const struct make_torrent *what,
+	const struct source_files *source, struct buffer *ret,
+	struct error *err)
+{
+	char shown[160];
+
+	text_escape_str(what->path, shown, sizeof(shown));
+	if (source->total == 0)
+		return error_set(err, "%s: nothing to share: no bytes", shown);
+
+	uint32_t piece_length = what->piece_length
+		? what->piece_length
+		: make_torrent_piece_length(source->total);
+	uint64_t count = (source->total - 1) / piece_length + 1;
+	/* Said now: hashing may take an hour. */
+	if (count > METAINFO_MAX_PIECES || count * SHA1_SIZE > ret->max)
+		return error_set(err,
+			"%s: too many pieces: it takes a larger piece length",
+			shown);
+
+	uint8_t *hashes = malloc((size_t)count * SHA1_SIZE);
+	if (!hashes)
+		return error_set(err, "%s: out of memory", shown);
+	bool ok = hash_all(
+		what, source, piece_length, (uint32_t)count, hashes, err);
+	if (ok) {
+		write_torrent(ret, what, source, piece_length, hashes,
+			(size_t)count * SHA1_SIZE);
+		ok = !ret->failed ||
+			error_set(err, "%s: the torrent would be too large",
+				shown);
+	}
+	free(hashes);
+	return ok;
+}
+
+bool make_torrent(
+	const struct make_torrent *what, struct buffer *ret, struct error *err)
+{
+	struct source_files source;
+
+	if (!source_files_list(
+		    what->path, what->skipped, what->ctx, &source, err))
+		return false;
+	bool ok = make(what, &source, ret, err);
+	source_files_finish(&source);
+	return ok;
+}
