@@ -1,0 +1,533 @@
+#include <criterion/criterion.h>
+
+#include "client/session/host_book.h"
+#include "client/session/peer_book.h"
+
+enum { S = 1000, MINUTE = 60 * S, HOUR = 60 * MINUTE };
+
+/* Some moment; the rules must not depend on where the clock began. */
+static const uint64_t t0 = 5000000;
+
+/* 10.x.y.z by number. */
+static struct endpoint at(unsigned ip, uint16_t port)
+{
+	return (struct endpoint){
+		.ip = {[10] = 0xff,
+			[11] = 0xff,
+			[12] = 10,
+			[13] = (uint8_t)(ip >> 16),
+			[14] = (uint8_t)(ip >> 8),
+			[15] = (uint8_t)ip},
+		.port = port,
+	};
+}
+
+static void hear(struct peer_book *b, struct endpoint e,
+	enum candidate_source source, uint64_t now_ms)
+{
+	peer_book_heard(b, 0, &e, source, now_ms);
+}
+
+/* The port of who is dialled now, or 0. */
+static uint16_t dialled(struct peer_book *b, uint64_t now_ms)
+{
+	struct endpoint e;
+	uint64_t next_ms;
+	int torrent;
+
+	if (!peer_book_next(b, now_ms, &torrent, &e, &next_ms)) {
+		cr_expect_gt(next_ms, now_ms, "would spin");
+		return 0;
+	}
+	return e.port;
+}
+
+static void end(struct peer_book *b, struct endpoint e, enum peer_end how,
+	bool got_data, uint64_t now_ms)
+{
+	peer_book_ended(b,
+		&(struct candidate){
+			.source = FROM_WORKER,
+			.address = e,
+			.socket = -1,
+			.ended = how,
+			.dialled = true,
+			.got_data = got_data,
+		},
+		now_ms);
+}
+
+static void visitor_end(struct peer_book *b, struct endpoint e,
+	uint16_t listen_port, enum peer_end how, bool got_data, uint64_t now_ms)
+{
+	peer_book_ended(b,
+		&(struct candidate){
+			.source = FROM_WORKER,
+			.address = e,
+			.socket = -1,
+			.ended = how,
+			.got_data = got_data,
+			.listen_port = listen_port,
+		},
+		now_ms);
+}
+
+/* When somebody is due, as the book says when asked at `now_ms`. */
+static uint64_t due_ms(struct peer_book *b, uint64_t now_ms)
+{
+	struct endpoint e;
+	uint64_t next_ms = 0;
+	int torrent;
+
+	cr_assert_not(peer_book_next(b, now_ms, &torrent, &e, &next_ms));
+	return next_ms;
+}
+
+/* Dials within [from, to) when each fails at once, `workers` being free. */
+static unsigned failing_dials(
+	struct peer_book *b, uint64_t from_ms, uint64_t to_ms)
+{
+	uint64_t now_ms = from_ms;
+	unsigned dials = 0;
+
+	while (now_ms < to_ms) {
+		struct endpoint e;
+		uint64_t next_ms;
+		int torrent;
+
+		if (peer_book_next(b, now_ms, &torrent, &e, &next_ms)) {
+			dials++;
+			end(b, e, PEER_END_UNREACHABLE, false, now_ms);
+			continue;
+		}
+		cr_assert_gt(next_ms, now_ms, "would spin");
+		now_ms = next_ms;
+	}
+	return dials;
+}
+
+Test(peer_book, address_is_dialled_once_and_then_connected)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	cr_expect_eq(due_ms(b, t0), UINT64_MAX);
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	hear(b, at(1, 1), FROM_PEX, t0);
+	cr_expect_eq(peer_book_count(b, 0), 1);
+	cr_expect_eq(dialled(b, t0), 1);
+	cr_expect_eq(peer_book_count(b, 0), 0);
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	hear(b, at(1, 1), FROM_USER, t0);
+	cr_expect_eq(dialled(b, t0 + HOUR), 0);
+	peer_book_destroy(b);
+	peer_book_destroy(NULL);
+}
+
+Test(peer_book, what_cannot_be_a_peer_is_not_dialled)
+{
+	static const struct endpoint cases[] = {
+		{{[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}, 0},
+		{{0}, 1},
+		{{[10] = 0xff, [11] = 0xff}, 1},
+		{{[10] = 0xff, [11] = 0xff, [12] = 224, [15] = 1}, 1},
+		{{[10] = 0xff, [11] = 0xff, 255, 255, 255, 255}, 1},
+		{{0xff, 2, [15] = 1}, 1},
+	};
+	struct peer_book *b = peer_book_create(1, 1);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		hear(b, cases[i], FROM_PEX, t0);
+		cr_expect_eq(dialled(b, t0), 0, "case %zu", i);
+	}
+	peer_book_destroy(b);
+}
+
+Test(peer_book, user_first_then_who_gave_data_then_in_order)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	cr_assert_eq(dialled(b, t0), 1);
+	end(b, at(1, 1), PEER_END_CLOSED, true, t0);
+	hear(b, at(2, 2), FROM_PEX, t0 + 1);
+	hear(b, at(3, 3), FROM_TRACKER, t0 + 1);
+	hear(b, at(4, 4), FROM_USER, t0 + MINUTE);
+	cr_expect_eq(dialled(b, t0 + MINUTE), 4);
+	cr_expect_eq(dialled(b, t0 + MINUTE), 1);
+	cr_expect_eq(dialled(b, t0 + MINUTE), 2);
+	cr_expect_eq(dialled(b, t0 + MINUTE), 3);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, torrents_take_turns)
+{
+	struct peer_book *b = peer_book_create(3, 1);
+	static const int turns[] = {0, 2, 0, 2, 0};
+
+	for (uint16_t i = 1; i <= 3; i++) {
+		struct endpoint e = at(i, i);
+		peer_book_heard(b, 0, &e, FROM_TRACKER, t0);
+		if (i <= 2)
+			peer_book_heard(b, 2, &e, FROM_TRACKER, t0);
+	}
+	for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+		struct endpoint e;
+		uint64_t next_ms;
+		int torrent;
+
+		cr_assert(peer_book_next(b, t0, &torrent, &e, &next_ms));
+		cr_expect_eq(torrent, turns[i], "turn %zu", i);
+	}
+	peer_book_destroy(b);
+}
+
+Test(peer_book, failing_address_backs_off_to_an_hour)
+{
+	static const unsigned waits_s[] = {
+		5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600};
+	static const enum peer_end ends[] = {
+		PEER_END_UNREACHABLE, PEER_END_NO_HANDSHAKE, PEER_END_CLOSED};
+
+	for (size_t how = 0; how < 3; how++) {
+		struct peer_book *b = peer_book_create(1, 1);
+		uint64_t now_ms = t0;
+
+		hear(b, at(1, 1), FROM_TRACKER, now_ms);
+		for (size_t i = 0; i < sizeof(waits_s) / sizeof(waits_s[0]);
+			i++) {
+			cr_assert_eq(dialled(b, now_ms), 1);
+			end(b, at(1, 1), ends[how], false, now_ms);
+			hear(b, at(1, 1), FROM_TRACKER, now_ms);
+			cr_expect_eq(due_ms(b, now_ms) - now_ms,
+				(uint64_t)waits_s[i] * S, "failure %zu", i);
+			now_ms += (uint64_t)waits_s[i] * S;
+		}
+		peer_book_destroy(b);
+	}
+}
+
+Test(peer_book, address_of_the_user_keeps_being_tried)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	hear(b, at(1, 1), FROM_USER, t0);
+	cr_expect_leq(failing_dials(b, t0, t0 + 15 * S), 12);
+	for (unsigned i = 0; i < 50; i++)
+		cr_expect_leq(failing_dials(b, t0 + HOUR + i * MINUTE,
+				      t0 + HOUR + (i + 1) * MINUTE),
+			3);
+	cr_expect_geq(
+		failing_dials(b, t0 + 2 * HOUR, t0 + 2 * HOUR + MINUTE), 1);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, known_address_that_the_user_names_is_due_at_once)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	cr_assert_eq(failing_dials(b, t0, t0 + 2 * MINUTE), 5);
+	cr_assert_eq(dialled(b, t0 + 2 * MINUTE), 0);
+	hear(b, at(1, 1), FROM_USER, t0 + 2 * MINUTE);
+	cr_expect_eq(dialled(b, t0 + 2 * MINUTE), 1);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, end_decides_when_an_address_is_due_again)
+{
+	static const struct {
+		enum peer_end how;
+		bool got_data;
+		uint64_t wait_ms; /* 0: never */
+	} cases[] = {
+		{PEER_END_CLOSED, true, 10 * S},
+		{PEER_END_CLOSED, false, 5 * S},
+		{PEER_END_UNREACHABLE, false, 5 * S},
+		{PEER_END_NO_HANDSHAKE, false, 5 * S},
+		{PEER_END_OURSELVES, false, 0},
+		{PEER_END_DUPLICATE, false, MINUTE},
+		{PEER_END_PROTOCOL_ERROR, false, 10 * MINUTE},
+		{PEER_END_PROTOCOL_ERROR, true, 10 * MINUTE},
+		{PEER_END_CORRUPT, false, HOUR},
+		{PEER_END_CORRUPT, true, HOUR},
+		{PEER_END_USELESS, false, 5 * MINUTE},
+		{PEER_END_STOPPED, false, MINUTE},
+	};
+	static const enum candidate_source sources[] = {
+		FROM_USER, FROM_TRACKER};
+
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		struct peer_book *b = peer_book_create(1, 1);
+		size_t c = i / 2;
+
+		hear(b, at(1, 1), sources[i % 2], t0);
+		cr_assert_eq(dialled(b, t0), 1);
+		end(b, at(1, 1), cases[c].how, cases[c].got_data, t0);
+		hear(b, at(1, 1), FROM_PEX, t0);
+		if (cases[c].wait_ms == 0) {
+			hear(b, at(1, 1), FROM_USER, t0);
+			cr_expect_eq(due_ms(b, t0), UINT64_MAX);
+		} else {
+			cr_expect_eq(due_ms(b, t0) - t0, cases[c].wait_ms,
+				"case %zu", c);
+			cr_expect_eq(dialled(b, t0 + cases[c].wait_ms), 1,
+				"case %zu", c);
+		}
+		peer_book_destroy(b);
+	}
+}
+
+Test(peer_book, link_that_was_gone_for_minutes_is_tried_again_soon)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	cr_assert_eq(dialled(b, t0), 1);
+	end(b, at(1, 1), PEER_END_CLOSED, true, t0);
+	cr_expect_gt(failing_dials(b, t0, t0 + 10 * MINUTE), 8);
+	cr_expect_leq(due_ms(b, t0 + 10 * MINUTE), t0 + 11 * MINUTE);
+	/* But not for ever. */
+	failing_dials(b, t0 + 10 * MINUTE, t0 + 2 * HOUR);
+	cr_expect_leq(failing_dials(b, t0 + 2 * HOUR, t0 + 4 * HOUR), 3);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, long_visit_is_no_failure)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	uint64_t now_ms = t0;
+
+	hear(b, at(1, 1), FROM_TRACKER, now_ms);
+	for (unsigned i = 0; i < 5; i++) {
+		cr_assert_eq(dialled(b, now_ms), 1);
+		now_ms += 10 * MINUTE;
+		end(b, at(1, 1), PEER_END_CLOSED, false, now_ms);
+		cr_expect_eq(due_ms(b, now_ms), now_ms + 5 * S);
+		now_ms += 5 * S;
+	}
+	peer_book_destroy(b);
+}
+
+Test(peer_book, flood_of_dead_ports_of_one_ip_is_slow)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	for (uint16_t port = 1; port <= 500; port++)
+		hear(b, at(1, port), FROM_PEX, t0);
+	unsigned dials = failing_dials(b, t0, t0 + 10 * S);
+	cr_expect(dials >= 10 && dials <= 20, "%u dials", dials);
+	/* They are not forgotten either: somebody honest may be among them. */
+	cr_expect_gt(failing_dials(b, t0 + 10 * S, t0 + 15 * MINUTE), 500);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, dead_ports_that_hang_are_as_slow)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	unsigned dials = 0;
+
+	for (uint16_t port = 1; port <= 500; port++)
+		hear(b, at(1, port), FROM_PEX, t0);
+	for (unsigned ms = 0; ms < 10 * S; ms += 100)
+		while (dialled(b, t0 + ms) != 0)
+			dials++;
+	cr_expect(dials >= 10 && dials <= 20, "%u dials", dials);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, other_ips_do_not_wait_for_a_flooded_one)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	bool found = false;
+
+	for (uint16_t port = 1; port <= 500; port++)
+		hear(b, at(1, port), FROM_PEX, t0);
+	hear(b, at(2, 999), FROM_TRACKER, t0);
+	for (uint16_t port; (port = dialled(b, t0)) != 0;)
+		found |= port == 999;
+	cr_expect(found);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, user_and_proven_do_not_wait_for_a_flooded_ip)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	hear(b, at(1, 600), FROM_TRACKER, t0);
+	cr_assert_eq(dialled(b, t0), 600);
+	end(b, at(1, 600), PEER_END_CLOSED, true, t0);
+	for (uint16_t port = 1; port <= 500; port++)
+		hear(b, at(1, port), FROM_PEX, t0);
+	failing_dials(b, t0, t0 + 9 * S);
+	hear(b, at(1, 700), FROM_USER, t0 + 10 * S);
+	cr_expect_eq(dialled(b, t0 + 10 * S), 700);
+	cr_expect_eq(dialled(b, t0 + 10 * S), 600);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, live_peers_behind_one_ip_are_dialled_at_once)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	for (uint16_t port = 1; port <= 60; port++)
+		hear(b, at(1, port), FROM_TRACKER, t0);
+	for (unsigned i = 0; i < 60; i++) {
+		uint16_t port = dialled(b, t0 + i);
+		struct endpoint e = at(1, port);
+
+		cr_assert_neq(port, 0, "after %u", i);
+		peer_book_connected(b, 0, &e);
+		peer_book_connected(b, 0, &e); /* counts once */
+	}
+	peer_book_destroy(b);
+}
+
+Test(peer_book, ban_is_for_the_ip_and_for_an_hour)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	struct endpoint known = at(1, 1), other = at(1, 2), free = at(2, 1);
+
+	hear(b, known, FROM_USER, t0);
+	cr_expect(peer_book_welcome(b, &known, t0));
+	peer_book_ban(b, &other, t0);
+	cr_expect_not(peer_book_welcome(b, &known, t0));
+	cr_expect_not(peer_book_welcome(b, &other, t0 + HOUR - 1));
+	cr_expect(peer_book_welcome(b, &free, t0));
+	cr_expect_eq(peer_book_count(b, 0), 0);
+	hear(b, other, FROM_USER, t0);
+	cr_expect_eq(due_ms(b, t0), t0 + HOUR);
+
+	cr_expect(peer_book_welcome(b, &other, t0 + HOUR));
+	cr_expect_eq(dialled(b, t0 + HOUR), 1);
+	cr_expect_eq(dialled(b, t0 + HOUR), 0); /* 2 was not taken in */
+	peer_book_destroy(b);
+}
+
+Test(peer_book, corrupt_visitor_is_banned_whether_its_torrent_is_known_or_not)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	struct endpoint e = at(1, 50000);
+
+	visitor_end(b, e, 0, PEER_END_CORRUPT, false, t0);
+	cr_expect_not(peer_book_welcome(b, &e, t0));
+	peer_book_destroy(b);
+}
+
+Test(peer_book, bans_are_bounded_and_the_oldest_makes_room)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	struct endpoint first = at(1, 1);
+
+	for (unsigned i = 1; i <= HOST_BANS_MAX + 1; i++) {
+		struct endpoint e = at(i, 1);
+		peer_book_ban(b, &e, t0 + i);
+		cr_assert_not(peer_book_welcome(b, &e, t0 + i));
+	}
+	cr_expect(peer_book_welcome(b, &first, t0 + 1 * MINUTE));
+	peer_book_destroy(b);
+}
+
+Test(peer_book, visitor_is_dialled_where_it_listens)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	visitor_end(b, at(1, 50000), 0, PEER_END_CLOSED, true, t0);
+	cr_expect_eq(due_ms(b, t0), UINT64_MAX);
+	visitor_end(b, at(1, 50000), 6881, PEER_END_CLOSED, true, t0);
+	cr_expect_eq(due_ms(b, t0), t0 + 10 * S);
+	cr_expect_eq(dialled(b, t0 + 10 * S), 6881);
+	/* Another of the same peer: the dial goes on. */
+	visitor_end(b, at(1, 50001), 6881, PEER_END_CLOSED, true, t0 + 11 * S);
+	cr_expect_eq(dialled(b, t0 + HOUR), 0);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, visitor_cannot_speak_ill_of_another_port)
+{
+	static const enum peer_end ends[] = {PEER_END_OURSELVES,
+		PEER_END_PROTOCOL_ERROR, PEER_END_NO_HANDSHAKE, PEER_END_CLOSED,
+		PEER_END_USELESS};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct peer_book *b = peer_book_create(1, 1);
+
+		hear(b, at(1, 6881), FROM_TRACKER, t0);
+		visitor_end(b, at(1, 50000), 6881, ends[i], false, t0);
+		cr_expect_eq(dialled(b, t0), 6881, "case %zu", i);
+		peer_book_destroy(b);
+	}
+}
+
+Test(peer_book, torrent_that_wants_nobody_dials_nobody)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	cr_assert_eq(dialled(b, t0), 1);
+	end(b, at(1, 1), PEER_END_CLOSED, true, t0);
+	hear(b, at(2, 2), FROM_TRACKER, t0);
+
+	peer_book_want(b, 0, PEER_BOOK_NOBODY);
+	cr_expect_eq(due_ms(b, t0 + HOUR), UINT64_MAX);
+	peer_book_want(b, 0, PEER_BOOK_UNTRIED);
+	cr_expect_eq(dialled(b, t0 + HOUR), 2);
+	cr_expect_eq(due_ms(b, t0 + HOUR), UINT64_MAX);
+	peer_book_want(b, 0, PEER_BOOK_ALL);
+	cr_expect_eq(dialled(b, t0 + HOUR), 1);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, full_book_lets_go_of_the_longest_failing)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	/* One that failed more often than the others. */
+	hear(b, at(1, 1), FROM_TRACKER, t0);
+	failing_dials(b, t0, t0 + MINUTE);
+	for (unsigned i = 2; i <= PEER_BOOK_MAX; i++)
+		hear(b, at(i, 2), FROM_TRACKER, t0 + MINUTE);
+	cr_expect_eq(peer_book_count(b, 0), PEER_BOOK_MAX);
+
+	hear(b, at(5001, 3), FROM_TRACKER, t0 + MINUTE);
+	cr_expect_eq(peer_book_count(b, 0), PEER_BOOK_MAX);
+	/* Now all are fresh, and nobody goes. */
+	hear(b, at(5002, 4), FROM_TRACKER, t0 + MINUTE);
+	unsigned seen[5] = {0};
+	for (uint16_t port; (port = dialled(b, t0 + MINUTE)) != 0;)
+		seen[port]++;
+	cr_expect_eq(seen[1], 0);
+	cr_expect_eq(seen[2], PEER_BOOK_MAX - 1);
+	cr_expect_eq(seen[3], 1);
+	cr_expect_eq(seen[4], 0);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, gossip_leaves_room_for_the_trackers)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	for (unsigned i = 1; i <= 2 * PEER_BOOK_MAX; i++)
+		hear(b, at(i, 1), FROM_PEX, t0);
+	size_t gossip = peer_book_count(b, 0);
+	cr_expect_lt(gossip, PEER_BOOK_MAX);
+	hear(b, at(1, 2), FROM_TRACKER, t0);
+	cr_expect_eq(peer_book_count(b, 0), gossip + 1);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, unknown_torrents_are_ignored)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	struct endpoint e = at(1, 1);
+
+	peer_book_heard(b, -1, &e, FROM_TRACKER, t0);
+	peer_book_heard(b, 1, &e, FROM_TRACKER, t0);
+	peer_book_ended(b,
+		&(struct candidate){.torrent = -1,
+			.address = e,
+			.ended = PEER_END_NO_HANDSHAKE},
+		t0);
+	end(b, e, PEER_END_CLOSED, true, t0); /* never heard of */
+	cr_expect_eq(due_ms(b, t0), UINT64_MAX);
+	peer_book_destroy(b);
+}
