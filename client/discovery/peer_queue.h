@@ -22,19 +22,22 @@ enum candidate_source {
 	FROM_LSD,
 	FROM_LISTENER, /* with a socket */
 	FROM_WORKER,   /* back from a conversation: see `ended` */
+	FROM_JUDGE,    /* no candidate: `address` gave bad data, ban it */
+	FROM_KEEPER,   /* no candidate: `torrent` has changed its state */
 };
 
 /* How a conversation ended, for the book's rules about the address. */
 enum peer_end {
-	PEER_END_CLOSED,	 /* the other side went, or an I/O error */
-	PEER_END_UNREACHABLE,	 /* the dial failed */
-	PEER_END_NO_HANDSHAKE,	 /* nothing, or not our protocol, or not our torrent */
-	PEER_END_OURSELVES,	 /* our own peer id */
-	PEER_END_DUPLICATE,	 /* that peer id is connected already */
+	PEER_END_CLOSED,         /* the other side went, or an I/O error */
+	PEER_END_UNREACHABLE,    /* the dial failed */
+	PEER_END_NO_HANDSHAKE,   /* nothing, or not our protocol, or not our
+				    torrent */
+	PEER_END_OURSELVES,      /* our own peer id */
+	PEER_END_DUPLICATE,      /* that peer id is connected already */
 	PEER_END_PROTOCOL_ERROR, /* broke the protocol */
-	PEER_END_CORRUPT,	 /* sent bad pieces: banned */
-	PEER_END_USELESS,	 /* both complete, or nothing moved: for now */
-	PEER_END_STOPPED,	 /* we ended it */
+	PEER_END_CORRUPT,        /* sent bad pieces: banned */
+	PEER_END_USELESS,        /* both complete, or nothing moved: for now */
+	PEER_END_STOPPED,        /* we ended it */
 };
 
 struct candidate {
@@ -45,8 +48,8 @@ struct candidate {
 
 	/* FROM_WORKER only. */
 	enum peer_end ended;
-	bool dialled;	      /* by us: so the address can be dialled again */
-	bool got_data;	      /* it gave us a good piece */
+	bool dialled;         /* by us: so the address can be dialled again */
+	bool got_data;        /* it gave us a good piece */
 	unsigned worker;      /* that is free now */
 	uint16_t listen_port; /* of an accepted peer, by its `p`; 0: not said */
 };
@@ -67,7 +70,11 @@ bool peer_queue_push(struct peer_queue *q, const struct candidate *c);
 
 /* Wait for a candidate, at most `timeout_ms`, and take it; its socket is now
  * the caller's. */
-enum peer_queue_result { PEER_QUEUE_TAKEN, PEER_QUEUE_TIMEOUT, PEER_QUEUE_CLOSED };
+enum peer_queue_result {
+	PEER_QUEUE_TAKEN,
+	PEER_QUEUE_TIMEOUT,
+	PEER_QUEUE_CLOSED
+};
 enum peer_queue_result peer_queue_pop(
 	struct peer_queue *q, unsigned timeout_ms, struct candidate *ret);
 

@@ -22,17 +22,17 @@ enum {
 
 enum extension_kind {
 	EXTENSION_METADATA, /* ut_metadata, BEP 9 */
-	EXTENSION_PEX,	    /* ut_pex, BEP 11 */
+	EXTENSION_PEX,      /* ut_pex, BEP 11 */
 	EXTENSION_DONTHAVE, /* lt_donthave, BEP 54 */
 	EXTENSION_KINDS,
 };
 
 struct extended_handshake {
-	uint8_t ids[EXTENSION_KINDS]; /* 0: not spoken */
-	uint16_t port;		      /* `p`; 0: not said */
-	uint32_t reqq;		      /* clamped to 1..EXTENSION_MAX_REQQ */
-	uint32_t metadata_size;	      /* 0: not said or out of bounds */
-	bool upload_only;	      /* BEP 21 */
+	uint8_t ids[EXTENSION_KINDS];  /* 0: not spoken */
+	uint16_t port;                 /* `p`; 0: not said */
+	uint32_t reqq;                 /* clamped to 1..EXTENSION_MAX_REQQ */
+	uint32_t metadata_size;        /* 0: not said or out of bounds */
+	bool upload_only;              /* BEP 21 */
 	char client[CLIENT_NAME_SIZE]; /* `v`: valid UTF-8, unescaped; "" */
 };
 

@@ -23,32 +23,33 @@ enum wire_id {
 	WIRE_REQUEST = 6,
 	WIRE_PIECE = 7,
 	WIRE_CANCEL = 8,
-	WIRE_PORT = 9,		/* BEP 5 */
-	WIRE_SUGGEST = 13,	/* BEP 6 */
+	WIRE_PORT = 9,     /* BEP 5 */
+	WIRE_SUGGEST = 13, /* BEP 6 */
 	WIRE_HAVE_ALL = 14,
 	WIRE_HAVE_NONE = 15,
 	WIRE_REJECT = 16,
 	WIRE_ALLOWED_FAST = 17,
-	WIRE_EXTENDED = 20,	/* BEP 10 */
-	WIRE_KEEP_ALIVE = 256,	/* has no id on the wire */
+	WIRE_EXTENDED = 20,    /* BEP 10 */
+	WIRE_KEEP_ALIVE = 256, /* has no id on the wire */
 	WIRE_UNKNOWN = 257,
 };
 
 enum {
-	WIRE_PREFIX_SIZE = 5,		/* length and id */
-	WIRE_PIECE_HEADER_SIZE = 13,	/* length, id, piece, begin */
+	WIRE_PREFIX_SIZE = 5,            /* length and id */
+	WIRE_PIECE_HEADER_SIZE = 13,     /* length, id, piece, begin */
 	WIRE_MAX_EXTENDED = 1024 * 1024, /* bytes of an extended message */
-	WIRE_MAX_UNKNOWN = 1024,	/* of one that we do not know */
+	WIRE_MAX_UNKNOWN = 1024,         /* of one that we do not know */
 };
 
 /* A whole message, checked as to its form; spans point into the input. */
 struct wire_message {
 	enum wire_id id;
-	uint32_t piece;		/* HAVE, SUGGEST, ALLOWED_FAST, PIECE */
-	struct block_ref block; /* REQUEST, CANCEL, REJECT; PIECE: with length */
-	uint16_t port;		/* PORT */
-	uint8_t extended_id;	/* EXTENDED */
-	struct span payload;	/* BITFIELD, EXTENDED (after its id) */
+	uint32_t piece; /* HAVE, SUGGEST, ALLOWED_FAST, PIECE */
+	struct block_ref
+		block;       /* REQUEST, CANCEL, REJECT; PIECE: with length */
+	uint16_t port;       /* PORT */
+	uint8_t extended_id; /* EXTENDED */
+	struct span payload; /* BITFIELD, EXTENDED (after its id) */
 };
 
 /* What the first bytes of a message say about the whole. */

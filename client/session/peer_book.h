@@ -59,7 +59,7 @@ void peer_book_ban(
 
 /* Whom to dial for a torrent; at first all. */
 enum peer_book_wanted {
-	PEER_BOOK_NOBODY,  /* it has ended, or wants no peers for now */
+	PEER_BOOK_NOBODY, /* it has ended, or wants no peers for now */
 	PEER_BOOK_ALL,
 	PEER_BOOK_UNTRIED, /* complete: who was never tried, and the user's */
 };

@@ -15,7 +15,7 @@
 struct bitfield {
 	uint64_t *words;
 	uint32_t count; /* pieces in the torrent */
-	uint32_t set;	/* of these, in the set */
+	uint32_t set;   /* of these, in the set */
 };
 
 /* An empty set; false: out of memory. */
