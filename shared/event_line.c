@@ -15,6 +15,12 @@ static void put(struct event_line *e, const char *key, json_t *value)
 	(void)json_object_set_new(e->json, key, value);
 }
 
+/* JSON integers are signed here. */
+static json_t *number(uint64_t value)
+{
+	return json_integer(value < INT64_MAX ? (json_int_t)value : INT64_MAX);
+}
+
 void event_line_begin(struct event_line *e, const char *event)
 {
 	e->json = json_object();
@@ -24,9 +30,7 @@ void event_line_begin(struct event_line *e, const char *event)
 
 void event_line_number(struct event_line *e, const char *key, uint64_t value)
 {
-	put(e, key,
-		json_integer(
-			value < INT64_MAX ? (json_int_t)value : INT64_MAX));
+	put(e, key, number(value));
 }
 
 void event_line_signed(struct event_line *e, const char *key, int64_t value)
@@ -64,6 +68,20 @@ void event_line_hash(
 
 	info_hash_hex(hash, hex);
 	put(e, key, json_string(hex));
+}
+
+void event_line_ranges(struct event_line *e, const char *key,
+	const uint64_t (*ranges)[2], size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *pair = json_array();
+		(void)json_array_append_new(pair, number(ranges[i][0]));
+		(void)json_array_append_new(pair, number(ranges[i][1]));
+		(void)json_array_append_new(list, pair);
+	}
+	put(e, key, list);
 }
 
 /* Jansson leaves DEL as it is, which moves a terminal's cursor. */

@@ -31,6 +31,10 @@ void event_line_text(struct event_line *e, const char *key, const char *value);
 void event_line_hash(
 	struct event_line *e, const char *key, const struct info_hash *hash);
 
+/* A list of [first, last] pairs. */
+void event_line_ranges(struct event_line *e, const char *key,
+	const uint64_t (*ranges)[2], size_t count);
+
 /* Print it whole with its newline, in one write that other threads' lines do
  * not cut, flush, and free it.  A closed pipe is not an error. */
 void event_line_print(struct event_line *e, FILE *to);

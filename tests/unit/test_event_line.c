@@ -57,6 +57,19 @@ Test(event_line, keeps_every_kind_of_value)
 	json_decref(json);
 }
 
+Test(event_line, ranges_are_a_list_of_pairs)
+{
+	static const uint64_t ranges[][2] = {{0, 5}, {7, UINT64_MAX}};
+	struct event_line e;
+
+	event_line_begin(&e, "x");
+	event_line_ranges(&e, "some", ranges, 2);
+	event_line_ranges(&e, "none", ranges, 0);
+	print(&e);
+	cr_expect_str_eq(strstr(printed, ",\"some\""),
+		",\"some\":[[0,5],[7,9223372036854775807]],\"none\":[]}\n");
+}
+
 Test(event_line, foreign_text_cannot_forge_a_line)
 {
 	struct event_line e;
