@@ -19,7 +19,7 @@ struct metainfo;
 #define LAYOUT_NO_FILE SIZE_MAX /* no int, so no enum */
 
 struct layout_part {
-	size_t file;	 /* index into metainfo.files, or LAYOUT_NO_FILE */
+	size_t file;     /* index into metainfo.files, or LAYOUT_NO_FILE */
 	uint64_t offset; /* in that file */
 	uint64_t len;
 };
