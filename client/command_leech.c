@@ -1,0 +1,109 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "client/command_common.h"
+#include "client/commands.h"
+#include "client/run_session.h"
+#include "shared/text.h"
+
+#define SEED_TIME_UNLIMITED UINT64_MAX
+
+struct leech_options {
+	struct run_options run;
+	const char *output;
+	const char *order;
+	uint64_t seed_time_min; /* SEED_TIME_UNLIMITED: not given */
+	double seed_ratio;      /* < 0: none */
+};
+
+static bool parse_order(
+	const char *text, enum session_order *ret, struct error *err)
+{
+	char shown[64];
+
+	if (strcmp(text, "sequential") == 0)
+		*ret = ORDER_SEQUENTIAL;
+	else if (strcmp(text, "rarest") == 0)
+		*ret = ORDER_RAREST;
+	else
+		return error_set(err,
+			"--order: wants sequential or rarest, not '%s'",
+			text_escape_str(text, shown, sizeof(shown)));
+	return true;
+}
+
+static int print_help(const struct option *table)
+{
+	puts("usage: tbt-client leech TORRENT... [options]\n"
+	     "\n"
+	     "Download, then go on as a seeder until interrupted.\n"
+	     "\n"
+	     "options (and their defaults):");
+	options_print_help(table);
+	return command_finish_output();
+}
+
+static int leech(
+	const struct leech_options *o, const struct option_list *torrents)
+{
+	bool forever = o->seed_time_min == SEED_TIME_UNLIMITED;
+	struct run run = {
+		.options = &o->run,
+		.torrents = torrents,
+		.mode = SESSION_LEECH,
+		.folder = o->output,
+		.seed_after = o->seed_time_min > 0,
+		.seed_time_s = forever ? UINT64_MAX : o->seed_time_min * 60,
+		.seed_ratio = o->seed_ratio,
+	};
+	struct error err;
+
+	if (torrents->count == 0) {
+		error_set(&err, "leech: no torrent given, see --help");
+		return command_fail(2, &err);
+	}
+	if (!parse_order(o->order, &run.order, &err))
+		return command_fail(2, &err);
+	return run_session(&run);
+}
+
+int command_leech(int argc, char **argv)
+{
+	enum { MAX_MINUTES = 60 * 24 * 366 * 100 };
+	struct leech_options o = {
+		.run = RUN_OPTIONS_INIT,
+		.output = ".",
+		.order = "sequential",
+		.seed_time_min = SEED_TIME_UNLIMITED,
+		.seed_ratio = -1,
+	};
+	/* clang-format off */
+	const struct option table[] = {
+		{'o', "output", OPTION_TEXT, &o.output, "DIR",
+			"folder to download into, made if missing (.)", 0, 0},
+		{0, "order", OPTION_TEXT, &o.order, "ORDER",
+			"order in which pieces are requested:\n"
+			"sequential or rarest (sequential)", 0, 0},
+		{0, "seed-time", OPTION_NUMBER, &o.seed_time_min, "MINUTES",
+			"seed this long after completion,\n"
+			"0 = exit once complete (until interrupted)",
+			0, MAX_MINUTES},
+		{0, "seed-ratio", OPTION_RATIO, &o.seed_ratio, "RATIO",
+			"stop seeding at this share ratio (none)", 0, 0},
+		RUN_OPTIONS_TABLE(&o.run),
+		{0},
+	};
+	/* clang-format on */
+	struct option_list torrents;
+	struct error err;
+	int status;
+
+	if (!options_parse(table, argc, argv, &torrents, &err))
+		return command_fail(2, &err);
+	if (o.run.help)
+		status = print_help(table);
+	else
+		status = leech(&o, &torrents);
+	options_free(table, &torrents);
+	return status;
+}

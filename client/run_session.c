@@ -1,0 +1,367 @@
+#include "client/run_session.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "client/command_common.h"
+#include "client/session/events.h"
+#include "client/ui/json_events.h"
+#include "client/ui/progress.h"
+#include "shared/log.h"
+#include "shared/metainfo.h"
+#include "shared/text.h"
+
+enum {
+	PORT_FIRST = 6881,
+	PORT_LAST = 6889,
+	MAX_ADDRESSES = 8,      /* used of one --peer's name */
+	MAX_OPEN_FILES = 65536, /* asked for: more would only cost tables */
+	SHOWN_SIZE = 128,
+};
+
+struct torrent {
+	struct metainfo metainfo;
+	bool complete;
+};
+
+/* A run under way; what it holds is released by finish(). */
+struct running {
+	const struct run *run;
+	struct torrent *torrents;
+	size_t torrent_count; /* of these, loaded */
+	struct endpoint *peers;
+	size_t peer_count;
+	struct endpoint bind;
+	struct progress *progress;
+	struct events *events;
+	struct session *session;
+	int signals;
+};
+
+/* An address of its own, or a name to look up: all its addresses count. */
+static bool resolve_peer(struct running *r, const char *text, struct error *err)
+{
+	char host[256];
+	char shown[SHOWN_SIZE];
+	uint64_t port;
+
+	text_escape_str(text, shown, sizeof(shown));
+	if (endpoint_parse(text, &r->peers[r->peer_count])) {
+		if (!endpoint_dialable(&r->peers[r->peer_count]))
+			return error_set(
+				err, "--peer: nobody can be at '%s'", shown);
+		r->peer_count++;
+		return true;
+	}
+
+	const char *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	if (len == 0 || len >= sizeof(host) ||
+		!text_parse_number(colon + 1, 1, UINT16_MAX, &port))
+		return error_set(
+			err, "--peer: wants HOST:PORT, not '%s'", shown);
+	memcpy(host, text, len);
+	host[len] = '\0';
+
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found;
+	int status = getaddrinfo(host, NULL, &hints, &found);
+	if (status != 0)
+		return error_set(
+			err, "--peer: %s: %s", shown, gai_strerror(status));
+
+	struct addrinfo *a = found;
+	for (int i = 0; a && i < MAX_ADDRESSES; a = a->ai_next, i++) {
+		struct endpoint e;
+
+		if (!endpoint_from_sockaddr(a->ai_addr, &e))
+			continue;
+		e.port = (uint16_t)port;
+		r->peers[r->peer_count++] = e;
+	}
+	freeaddrinfo(found);
+	return true;
+}
+
+static bool resolve_peers(struct running *r, struct error *err)
+{
+	const struct option_list *peers = &r->run->options->peers;
+
+	if (peers->count == 0)
+		return true;
+	r->peers = calloc(peers->count * MAX_ADDRESSES, sizeof(*r->peers));
+	if (!r->peers)
+		return error_set(err, "--peer: out of memory");
+	for (size_t i = 0; i < peers->count; i++)
+		if (!resolve_peer(r, peers->items[i], err))
+			return false;
+	return true;
+}
+
+static bool parse_bind(struct running *r, struct error *err)
+{
+	const char *text = r->run->options->bind;
+	char shown[SHOWN_SIZE];
+
+	if (!text || endpoint_parse_ip(text, &r->bind))
+		return true;
+	return error_set(err, "--bind: wants an IP address, not '%s'",
+		text_escape_str(text, shown, sizeof(shown)));
+}
+
+static bool load_torrent(struct running *r, const char *path, struct error *err)
+{
+	struct torrent *t = &r->torrents[r->torrent_count];
+	char shown[SHOWN_SIZE];
+
+	text_escape_str(path, shown, sizeof(shown));
+	if (strncasecmp(path, "magnet:", strlen("magnet:")) == 0)
+		return error_set(
+			err, "%s: magnet links are not supported yet", shown);
+	if (!metainfo_load(path, &t->metainfo, err))
+		return false;
+	for (size_t i = 0; i < r->torrent_count; i++) {
+		if (!info_hash_equal(&r->torrents[i].metainfo.info_hash,
+			    &t->metainfo.info_hash))
+			continue;
+		metainfo_finish(&t->metainfo);
+		return error_set(err, "%s: given twice", shown);
+	}
+	r->torrent_count++;
+	return true;
+}
+
+static bool load_torrents(struct running *r, struct error *err)
+{
+	const struct option_list *paths = r->run->torrents;
+
+	r->torrents = calloc(paths->count, sizeof(*r->torrents));
+	if (!r->torrents)
+		return error_set(err, "torrents: out of memory");
+	for (size_t i = 0; i < paths->count; i++)
+		if (!load_torrent(r, paths->items[i], err))
+			return false;
+	return true;
+}
+
+/* An event_listener: which torrents are complete, to name one that is not. */
+static void note_complete(void *ctx, const struct event *event)
+{
+	struct running *r = ctx;
+	bool complete = event->kind == EVENT_COMPLETE ||
+		(event->kind == EVENT_CHECKED &&
+			event->checked.have == event->checked.pieces);
+
+	for (size_t i = 0; complete && i < r->torrent_count; i++)
+		if (event->torrent &&
+			info_hash_equal(event->torrent,
+				&r->torrents[i].metainfo.info_hash))
+			r->torrents[i].complete = true;
+}
+
+static bool listen_to_events(struct running *r, struct error *err)
+{
+	const struct run_options *o = r->run->options;
+
+	log_init("tbt-client",
+		o->quiet             ? LOG_QUIET
+			: o->verbose ? LOG_VERBOSE
+				     : LOG_NORMAL);
+	r->events = events_create();
+	if (!r->events)
+		return error_set(err, "events: out of memory");
+	events_listen(r->events, note_complete, r);
+	if (o->json) {
+		events_listen(r->events, json_events_on_event, NULL);
+		return true;
+	}
+	r->progress = progress_create(
+		o->quiet ? PROGRESS_QUIET : progress_style_for_stdout(),
+		o->verbose);
+	if (!r->progress)
+		return error_set(err, "progress: out of memory");
+	events_listen(r->events, progress_on_event, r->progress);
+	return true;
+}
+
+/* Each peer costs a descriptor, and the usual soft limit is 1024. */
+static void raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	rlim_t wanted = limit.rlim_max < MAX_OPEN_FILES ? limit.rlim_max
+							: MAX_OPEN_FILES;
+	if (limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* or fewer peers */
+}
+
+static sigset_t stop_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	return set;
+}
+
+/* Before any thread is started, so that all of them inherit it: from now on
+ * these signals only come out of the descriptor. */
+static bool catch_signals(struct running *r, struct error *err)
+{
+	sigset_t set = stop_signals();
+
+	signal(SIGPIPE, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	r->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	if (r->signals < 0)
+		return error_set_errno(err, "signals: cannot wait for them");
+	return true;
+}
+
+static volatile sig_atomic_t signals_left;
+
+static void exit_at_once(int number)
+{
+	(void)number;
+	if (--signals_left <= 0)
+		_exit(1);
+}
+
+/* While the session stops, which takes seconds when a tracker is slow, the
+ * second signal of all ends the process. */
+static void obey_second_signal(unsigned seen)
+{
+	struct sigaction action = {.sa_handler = exit_at_once};
+	sigset_t set = stop_signals();
+
+	signals_left = 2 - (int)seen;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static bool start(struct running *r, struct error *err)
+{
+	const struct run *run = r->run;
+	const struct run_options *o = run->options;
+	bool port_given = o->port != RUN_PORT_USUAL;
+	struct session_options options = {
+		.port_first = port_given ? (uint16_t)o->port : PORT_FIRST,
+		.port_last = port_given ? (uint16_t)o->port : PORT_LAST,
+		.bind = o->bind ? &r->bind : NULL,
+		.workers = (unsigned)o->workers,
+		.peers = r->peers,
+		.peer_count = r->peer_count,
+		.download_limit = o->download_limit,
+		.upload_limit = o->upload_limit,
+		.order = run->order,
+		.seed_after = run->seed_after,
+		.seed_time_s = run->seed_time_s,
+		.seed_ratio = run->seed_ratio,
+		.no_pex = o->no_pex,
+	};
+
+	r->session = session_create(&options, r->events, err);
+	if (!r->session)
+		return false;
+	for (size_t i = 0; i < r->torrent_count; i++)
+		if (!session_add(r->session, &r->torrents[i].metainfo,
+			    run->folder, run->name, run->mode, err))
+			return false;
+	return session_start(r->session, err);
+}
+
+/* Until every torrent has ended, or a signal came.  Returns how many did. */
+static unsigned wait_for_end(const struct running *r)
+{
+	struct pollfd polled[] = {
+		{.fd = session_fd(r->session), .events = POLLIN},
+		{.fd = r->signals, .events = POLLIN},
+	};
+	struct signalfd_siginfo info;
+
+	while (poll(polled, 2, -1) < 0 && errno == EINTR)
+		;
+	if (!(polled[1].revents & POLLIN))
+		return 0;
+	return read(r->signals, &info, sizeof(info)) > 0 ? 1 : 0;
+}
+
+static bool stop(struct running *r, struct error *err)
+{
+	char name[SHOWN_SIZE];
+
+	err->text[0] = '\0';
+	if (session_stop(r->session, err))
+		return true;
+	/* Not an error of the session, but the job was not done. */
+	for (size_t i = 0; i < r->torrent_count && err->text[0] == '\0'; i++)
+		if (!r->torrents[i].complete)
+			error_set(err, "%s: stopped before it was complete",
+				text_escape_str(r->torrents[i].metainfo.name,
+					name, sizeof(name)));
+	return false;
+}
+
+static void finish(struct running *r)
+{
+	session_destroy(r->session);
+	progress_destroy(r->progress);
+	events_destroy(r->events);
+	for (size_t i = 0; i < r->torrent_count; i++)
+		metainfo_finish(&r->torrents[i].metainfo);
+	free(r->torrents);
+	free(r->peers);
+	if (r->signals >= 0)
+		close(r->signals);
+}
+
+/* In a session errors are events; the others become some here. */
+static void emit_error(struct running *r, const struct error *err)
+{
+	if (r->events)
+		events_emit(r->events,
+			&(struct event){.kind = EVENT_ERROR,
+				.text.message = err->text});
+}
+
+int run_session(const struct run *run)
+{
+	struct running r = {.run = run, .signals = -1};
+	struct error err;
+	int status = 1;
+
+	if (!parse_bind(&r, &err) || !resolve_peers(&r, &err)) {
+		status = 2;
+		goto out;
+	}
+	if (!listen_to_events(&r, &err))
+		goto out;
+	raise_open_files();
+	if (!load_torrents(&r, &err) || !catch_signals(&r, &err) ||
+		!start(&r, &err)) {
+		emit_error(&r, &err);
+		goto out;
+	}
+	obey_second_signal(wait_for_end(&r));
+	if (stop(&r, &err))
+		status = 0;
+
+out:
+	finish(&r);
+	return status == 0 ? 0 : command_fail(status, &err);
+}
