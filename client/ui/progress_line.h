@@ -36,7 +36,7 @@ struct progress_torrent {
 
 struct progress_look {
 	unsigned width; /* columns that may be used */
-	bool utf8;	/* else ASCII only */
+	bool utf8;      /* else ASCII only */
 	bool colour;
 };
 
