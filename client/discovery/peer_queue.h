@@ -22,6 +22,7 @@ enum candidate_source {
 	FROM_LSD,
 	FROM_LISTENER, /* with a socket */
 	FROM_WORKER,   /* back from a conversation: see `ended` */
+	FROM_GREETING, /* no candidate: `address`, dialled, has shaken hands */
 	FROM_JUDGE,    /* no candidate: `address` gave bad data, ban it */
 	FROM_KEEPER,   /* no candidate: `torrent` has changed its state */
 };

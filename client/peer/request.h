@@ -4,17 +4,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/torrent/block.h"
 #include "shared/reader.h"
 
-enum {
-	BLOCK_SIZE = 16 * 1024,	     /* bytes in a request of ours (BEP 3) */
-	REQUEST_MAX_LENGTH = 131072, /* the most that we serve in one */
-};
+enum { REQUEST_MAX_LENGTH = 131072 }; /* the most that we serve in one */
 
 /* What a REQUEST, CANCEL or REJECT message names (BEP 3, BEP 6). */
 struct block_ref {
 	uint32_t piece;
-	uint32_t begin;	 /* bytes from the start of the piece */
+	uint32_t begin;  /* bytes from the start of the piece */
 	uint32_t length; /* bytes, 1..REQUEST_MAX_LENGTH */
 };
 

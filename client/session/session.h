@@ -20,7 +20,7 @@ struct metainfo;
  * Threads: these functions are called by the main thread only. */
 struct session;
 
-enum piece_order { ORDER_SEQUENTIAL, ORDER_RAREST };
+enum session_order { ORDER_SEQUENTIAL, ORDER_RAREST };
 
 struct session_options {
 	/* port_first = port_last = 0: any free one; else the first free. */
@@ -32,10 +32,10 @@ struct session_options {
 	size_t peer_count;
 	uint64_t download_limit; /* bytes a second, 0: none */
 	uint64_t upload_limit;
-	enum piece_order order;
-	bool seed_after;	/* a leech goes on seeding when complete */
-	uint64_t seed_time_s;	/* UINT64_MAX: without end */
-	double seed_ratio;	/* < 0: none */
+	enum session_order order;
+	bool seed_after;      /* a leech goes on seeding when complete */
+	uint64_t seed_time_s; /* UINT64_MAX: without end */
+	double seed_ratio;    /* < 0: none */
 	bool no_pex;
 };
 

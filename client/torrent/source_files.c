@@ -59,21 +59,20 @@ static bool fail_errno(struct lister *l, const char *why)
 		l->err, "%s: %s", show(l->to, l->path, shown), why);
 }
 
-/* A name that whoever downloads it would change could not be seeded, for the
- * files would not be found under it. */
-static bool check_name(struct lister *l, const char *name)
+/* NULL, or why a name could not stay as it is in a torrent: whoever downloads
+ * it would change it, and nobody could seed it, for the files would not be
+ * found under it. */
+static const char *name_fault(const char *name)
 {
 	struct span bytes = {(const uint8_t *)name, strlen(name)};
 	char mended[SAFE_NAME_MAX + 1];
 	struct error why;
 
 	if (!text_utf8_valid(bytes))
-		return fail(l, "its name is not UTF-8");
+		return "its name is not UTF-8";
 	if (!safe_name_mend(bytes, mended, &why) || strcmp(mended, name) != 0)
-		return fail(l,
-			"its name has control characters or backslashes "
-			"in it");
-	return true;
+		return "its name has control characters or backslashes in it";
+	return NULL;
 }
 
 static bool add_file(struct lister *l, const char *path, const struct stat *st)
@@ -122,8 +121,9 @@ static bool list_entry(struct lister *l, int folder, const char *name)
 			l->skipped(l->ctx, l->path);
 		return true;
 	}
-	if (!check_name(l, name))
-		return false;
+	const char *fault = name_fault(name);
+	if (fault)
+		return fail(l, fault);
 	if (S_ISREG(st.st_mode)) {
 		/* Now, not after an hour of hashing others. */
 		if (faccessat(folder, name, R_OK, AT_EACCESS) != 0)
@@ -195,12 +195,13 @@ static bool list_folder(struct lister *l, int folder)
 	return ok;
 }
 
-/* The last element of a path, also of `.` and of what ends in slashes. */
-static bool find_name(struct lister *l, const char *path)
+char *source_files_name(const char *path, struct error *err)
 {
 	char whole[PATH_MAX];
+	char shown[SHOWN_SIZE];
 	size_t len = strlen(path);
 
+	text_escape_str(path, shown, sizeof(shown));
 	while (len > 1 && path[len - 1] == '/')
 		len--;
 	const char *slash = memrchr(path, '/', len);
@@ -209,17 +210,24 @@ static bool find_name(struct lister *l, const char *path)
 
 	if (last_len == 0 || (last_len == 1 && last[0] == '.') ||
 		(last_len == 2 && memcmp(last, "..", 2) == 0)) {
-		if (!realpath(path, whole))
-			return fail_errno(l, "cannot read");
+		if (!realpath(path, whole)) {
+			error_set_errno(err, "%s: cannot read", shown);
+			return NULL;
+		}
 		last = strrchr(whole, '/') + 1;
 		last_len = strlen(last);
 	}
-	if (last_len == 0)
-		return fail(l, "the root folder has no name");
-	l->to->name = strndup(last, last_len);
-	if (!l->to->name)
-		return fail(l, "out of memory");
-	return check_name(l, l->to->name);
+
+	char *name = strndup(last, last_len);
+	const char *fault = !name ? "out of memory"
+		: last_len == 0   ? "the root folder has no name"
+				  : name_fault(name);
+	if (fault) {
+		error_set(err, "%s: %s", shown, fault);
+		free(name);
+		return NULL;
+	}
+	return name;
 }
 
 static bool list(struct lister *l, const char *path)
@@ -232,7 +240,8 @@ static bool list(struct lister *l, const char *path)
 		return fail_errno(l, "cannot read");
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return fail(l, "neither a file nor a folder");
-	if (!find_name(l, path))
+	s->name = source_files_name(path, l->err);
+	if (!s->name)
 		return false;
 	if (S_ISREG(st.st_mode)) {
 		if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0)

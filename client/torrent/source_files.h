@@ -31,6 +31,10 @@ struct source_files {
 	struct source_file *files;
 };
 
+/* What a torrent of `path` is called: its last element, also of `.` and of
+ * what ends in slashes; to be freed.  NULL: `err` names it. */
+char *source_files_name(const char *path, struct error *err);
+
 /* List what lies at `path`.  Symlinks inside a folder are left out and told to
  * `skipped` (may be NULL).  False, and `err` names the file: one that is no
  * file or folder, that cannot be read, or whose name could not stay as it is

@@ -1,0 +1,367 @@
+#include "client/session/coordinator.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/discovery/announcer.h"
+#include "client/discovery/peer_queue.h"
+#include "client/session/events.h"
+#include "client/session/peer_book.h"
+#include "client/session/session_context.h"
+#include "client/session/session_torrent.h"
+#include "client/session/worker_pool.h"
+#include "client/storage/storage.h"
+#include "client/torrent/torrent.h"
+#include "shared/clock.h"
+#include "shared/metainfo.h"
+#include "shared/random_bytes.h"
+
+enum {
+	TICK_MS = 500,
+	PROGRESS_MS = 1000,
+	/* Rates are shown over about so many seconds. */
+	RATE_SECONDS = 4,
+	/* Newcomers kept while somebody of no use makes room, and how long. */
+	MAX_WAITING = 16,
+	WAITING_MS = 10 * 1000,
+	STOP_ANNOUNCE_MS = 3000,
+	/* With fewer addresses than this the tracker is asked for more. */
+	HUNGRY_ADDRESSES = 3,
+};
+
+/* What the coordinator remembers of a torrent. */
+struct watch {
+	bool ended;                    /* done or failed, and dealt with */
+	bool seeding;                  /* and the book was told */
+	uint64_t downloaded, uploaded; /* at the last progress */
+	double down, up;               /* bytes a second, smoothed */
+};
+
+struct waiting {
+	struct candidate candidate;
+	uint64_t since_ms;
+};
+
+struct coordinator {
+	const struct session_context *session;
+	const struct session_options *options;
+	struct worker_pool *pool;
+	int done_fd;
+	pthread_t thread;
+
+	/* The thread's own. */
+	struct peer_book *book;
+	struct watch *watches;
+	uint64_t progress_ms; /* when progress was last told */
+	uint64_t tick_ms;     /* when the next tick is due */
+	struct waiting waiting[MAX_WAITING];
+	size_t waiting_count;
+};
+
+static struct session_torrent *torrent_of(struct coordinator *c, int index)
+{
+	return &c->session->torrents[index];
+}
+
+/* ---- candidates ---- */
+
+static void admit(struct coordinator *c, const struct candidate *newcomer,
+	uint64_t now_ms)
+{
+	if (!peer_book_welcome(c->book, &newcomer->address, now_ms)) {
+		close(newcomer->socket);
+		return;
+	}
+	if (worker_pool_assign(c->pool, newcomer))
+		return;
+	/* Full.  If somebody can be spared, it waits for his place. */
+	if (c->waiting_count < MAX_WAITING &&
+		worker_pool_make_room(c->pool, now_ms)) {
+		c->waiting[c->waiting_count++] =
+			(struct waiting){*newcomer, now_ms};
+		return;
+	}
+	close(newcomer->socket);
+}
+
+static void drop_waiting(struct coordinator *c, size_t i)
+{
+	c->waiting_count--;
+	for (; i < c->waiting_count; i++)
+		c->waiting[i] = c->waiting[i + 1];
+}
+
+static void seat_waiting(struct coordinator *c, uint64_t now_ms)
+{
+	while (c->waiting_count > 0 &&
+		worker_pool_assign(c->pool, &c->waiting[0].candidate))
+		drop_waiting(c, 0);
+	while (c->waiting_count > 0 &&
+		now_ms - c->waiting[0].since_ms >= WAITING_MS) {
+		close(c->waiting[0].candidate.socket);
+		drop_waiting(c, 0);
+	}
+}
+
+static void ban(
+	struct coordinator *c, const struct candidate *guilty, uint64_t now_ms)
+{
+	peer_book_ban(c->book, &guilty->address, now_ms);
+	worker_pool_stop_address(c->pool, &guilty->address);
+}
+
+static void dial_due(struct coordinator *c, uint64_t now_ms)
+{
+	struct candidate next = {.source = FROM_TRACKER, .socket = -1};
+	uint64_t ask_again_ms;
+
+	while (worker_pool_free(c->pool) > 0 &&
+		peer_book_next(c->book, now_ms, &next.torrent, &next.address,
+			&ask_again_ms)) {
+		if (worker_pool_assign(c->pool, &next))
+			continue;
+		/* The pool is closing. */
+		next.ended = PEER_END_STOPPED;
+		next.dialled = true;
+		peer_book_ended(c->book, &next, now_ms);
+		return;
+	}
+}
+
+static void handle(
+	struct coordinator *c, const struct candidate *got, uint64_t now_ms)
+{
+	switch (got->source) {
+	case FROM_LISTENER:
+		admit(c, got, now_ms);
+		break;
+	case FROM_WORKER:
+		worker_pool_release(c->pool, got->worker);
+		peer_book_ended(c->book, got, now_ms);
+		seat_waiting(c, now_ms);
+		break;
+	case FROM_GREETING:
+		peer_book_connected(c->book, got->torrent, &got->address);
+		break;
+	case FROM_JUDGE:
+		ban(c, got, now_ms);
+		break;
+	case FROM_KEEPER:
+		c->tick_ms = now_ms; /* look at it now */
+		break;
+	case FROM_USER:
+	case FROM_TRACKER:
+	case FROM_PEX:
+	case FROM_DHT:
+	case FROM_LSD:
+		peer_book_heard(c->book, got->torrent, &got->address,
+			got->source, now_ms);
+		break;
+	}
+}
+
+/* ---- looking after the torrents ---- */
+
+static bool seeded_enough(
+	struct coordinator *c, struct session_torrent *st, uint64_t now_ms)
+{
+	const struct session_options *o = c->options;
+
+	if (!st->settled)
+		return false; /* not before all is safe on disk */
+	if (st->mode == SESSION_LEECH && !o->seed_after)
+		return true;
+
+	uint64_t since = st->complete_ms ? st->complete_ms : st->started_ms;
+	if (o->seed_time_s != UINT64_MAX &&
+		(now_ms - since) / 1000 >= o->seed_time_s)
+		return true;
+
+	uint64_t up = st->uploaded_before + st->uploaded;
+	return o->seed_ratio >= 0 &&
+		(double)up >= o->seed_ratio * (double)st->m->length;
+}
+
+static void end_torrent(struct coordinator *c, struct session_torrent *st)
+{
+	c->watches[st->index].ended = true;
+	peer_book_want(c->book, st->index, PEER_BOOK_NOBODY);
+	worker_pool_stop_torrent(c->pool, st->index);
+	if (st->announcer)
+		announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
+}
+
+static void look_after(
+	struct coordinator *c, struct session_torrent *st, uint64_t now_ms)
+{
+	struct watch *w = &c->watches[st->index];
+	struct error err;
+
+	if (w->ended)
+		return;
+	if (st->state == STATE_LEECHING &&
+		!storage_still_there(st->storage, &err))
+		session_torrent_fail(st, &err);
+	if (st->state == STATE_SEEDING && !w->seeding) {
+		w->seeding = true;
+		peer_book_want(c->book, st->index, PEER_BOOK_UNTRIED);
+	}
+	if (st->state == STATE_SEEDING && seeded_enough(c, st, now_ms))
+		st->state = STATE_DONE;
+	if (st->state == STATE_LEECHING && st->announcer &&
+		peer_book_count(c->book, st->index) < HUNGRY_ADDRESSES &&
+		worker_pool_counts(c->pool, st->index).connected == 0)
+		announcer_hungry(st->announcer);
+	if (st->state == STATE_DONE || st->state == STATE_FAILED)
+		end_torrent(c, st);
+}
+
+static double smooth(double before, double now, double seconds)
+{
+	double weight = seconds / (seconds + RATE_SECONDS / 2.0);
+
+	return before + (now - before) * weight;
+}
+
+static void tell_progress(
+	struct coordinator *c, struct session_torrent *st, double seconds)
+{
+	struct watch *w = &c->watches[st->index];
+	struct worker_counts counts = worker_pool_counts(c->pool, st->index);
+	uint64_t downloaded = st->downloaded, uploaded = st->uploaded;
+	uint64_t done = torrent_have_bytes(st->torrent);
+	uint8_t map[PROGRESS_MAP_CELLS];
+
+	if (!session_torrent_open(st))
+		return;
+	w->down = smooth(w->down,
+		(double)(downloaded - w->downloaded) / seconds, seconds);
+	w->up = smooth(
+		w->up, (double)(uploaded - w->uploaded) / seconds, seconds);
+	w->downloaded = downloaded;
+	w->uploaded = uploaded;
+	torrent_map(st->torrent, map, PROGRESS_MAP_CELLS);
+
+	uint64_t left = st->m->length - done;
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_PROGRESS,
+			.progress = {.done = done,
+				.total = st->m->length,
+				.down = (uint64_t)w->down,
+				.up = (uint64_t)w->up,
+				.downloaded = downloaded,
+				.uploaded = uploaded,
+				.peers = counts.connected,
+				.seeds = counts.seeds,
+				.seeding = st->state == STATE_SEEDING,
+				.eta_s = left == 0 ? 0
+					: w->down >= 1
+					? (int64_t)((double)left / w->down)
+					: -1,
+				.map = map,
+				.pieces = st->m->piece_count}});
+}
+
+static void tick(struct coordinator *c, uint64_t now_ms)
+{
+	bool progress = now_ms - c->progress_ms >= PROGRESS_MS;
+	double seconds = (double)(now_ms - c->progress_ms) / 1000;
+	size_t ended = 0;
+
+	for (size_t i = 0; i < c->session->torrent_count; i++) {
+		struct session_torrent *st = torrent_of(c, (int)i);
+
+		look_after(c, st, now_ms);
+		if (progress)
+			tell_progress(c, st, seconds);
+		ended += c->watches[i].ended;
+	}
+	if (progress)
+		c->progress_ms = now_ms;
+	seat_waiting(c, now_ms);
+	if (ended == c->session->torrent_count)
+		(void)!write(c->done_fd, &(uint64_t){1}, sizeof(uint64_t));
+	c->tick_ms = now_ms + TICK_MS;
+}
+
+static void *run(void *arg)
+{
+	struct coordinator *c = arg;
+	struct candidate got;
+
+	for (;;) {
+		uint64_t now = clock_ms();
+		unsigned timeout =
+			c->tick_ms > now ? (unsigned)(c->tick_ms - now) : 0;
+		enum peer_queue_result result =
+			peer_queue_pop(c->session->queue, timeout, &got);
+
+		now = clock_ms();
+		if (result == PEER_QUEUE_CLOSED)
+			break;
+		if (result == PEER_QUEUE_TAKEN)
+			handle(c, &got, now);
+		if (now >= c->tick_ms)
+			tick(c, now);
+		dial_due(c, now);
+	}
+	return NULL;
+}
+
+static void release(struct coordinator *c)
+{
+	while (c->waiting_count > 0)
+		close(c->waiting[--c->waiting_count].candidate.socket);
+	peer_book_destroy(c->book);
+	free(c->watches);
+	free(c);
+}
+
+struct coordinator *coordinator_start(const struct session_context *session,
+	const struct session_options *options, struct worker_pool *pool,
+	int done_fd, struct error *err)
+{
+	struct coordinator *c = calloc(1, sizeof(*c));
+	uint64_t now = clock_ms();
+
+	if (!c) {
+		error_set(err, "coordinator: out of memory");
+		return NULL;
+	}
+	c->session = session;
+	c->options = options;
+	c->pool = pool;
+	c->done_fd = done_fd;
+	c->progress_ms = now;
+	c->tick_ms = now + TICK_MS;
+	c->watches = calloc(session->torrent_count, sizeof(*c->watches));
+	c->book = peer_book_create(session->torrent_count, random_u64());
+	if (!c->watches || !c->book) {
+		error_set(err, "coordinator: out of memory");
+		release(c);
+		return NULL;
+	}
+	for (size_t t = 0; t < session->torrent_count; t++) {
+		for (size_t i = 0; i < options->peer_count; i++)
+			peer_book_heard(c->book, (int)t, &options->peers[i],
+				FROM_USER, now);
+	}
+	int error = pthread_create(&c->thread, NULL, run, c);
+	if (error != 0) {
+		errno = error;
+		error_set_errno(err, "coordinator: cannot start a thread");
+		release(c);
+		return NULL;
+	}
+	return c;
+}
+
+void coordinator_destroy(struct coordinator *c)
+{
+	if (!c)
+		return;
+	pthread_join(c->thread, NULL);
+	release(c);
+}

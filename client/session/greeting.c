@@ -1,0 +1,183 @@
+#include "client/session/greeting.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "client/session/session_context.h"
+#include "client/session/session_torrent.h"
+#include "client/session/worker_pool.h"
+#include "shared/clock.h"
+#include "shared/metainfo.h"
+#include "shared/net.h"
+
+static bool failed(struct greeting *g, enum peer_end how, const char *reason)
+{
+	g->failed = how;
+	g->reason = reason;
+	return false;
+}
+
+/* Wait for the stream; false: the time is up, or a letter came. */
+static bool wait_for(
+	struct worker *w, struct greeting *g, bool write, uint64_t deadline_ms)
+{
+	uint64_t now = clock_ms();
+
+	if (now >= deadline_ms)
+		return failed(g, PEER_END_NO_HANDSHAKE, "no handshake in time");
+	if (stream_wait(&g->stream, !write, write, w->mailbox.wake_fd,
+		    deadline_ms - now)
+			.woken)
+		mailbox_calm(&w->mailbox);
+	if (mailbox_peek(&w->mailbox) != 0)
+		return failed(g, PEER_END_STOPPED, "stopped");
+	return true;
+}
+
+/* Read bytes [*have, want) of the handshake. */
+static bool read_upto(struct worker *w, struct greeting *g, uint8_t *bytes,
+	size_t *have, size_t want, uint64_t deadline_ms)
+{
+	while (*have < want) {
+		struct iovec iov = {bytes + *have, want - *have};
+		size_t len;
+
+		switch (stream_receive(&g->stream, &iov, 1, &len)) {
+		case STREAM_CLOSED:
+			return failed(g, PEER_END_NO_HANDSHAKE,
+				"closed before its handshake");
+		case STREAM_BLOCKED:
+			if (!wait_for(w, g, false, deadline_ms))
+				return false;
+			break;
+		case STREAM_MOVED:
+			*have += len;
+			if (!handshake_plausible((struct span){bytes, *have}))
+				return failed(g, PEER_END_NO_HANDSHAKE,
+					"not a BitTorrent handshake");
+			break;
+		}
+	}
+	return true;
+}
+
+static bool send_handshake(struct worker *w, struct greeting *g,
+	const struct info_hash *hash, uint64_t deadline_ms)
+{
+	struct handshake ours = {
+		.fast = true,
+		.extended = true,
+		.info_hash = *hash,
+	};
+	uint8_t bytes[HANDSHAKE_SIZE];
+	size_t done = 0;
+
+	memcpy(ours.peer_id, w->session->peer_id, PEER_ID_SIZE);
+	handshake_write(&ours, bytes);
+	while (done < sizeof(bytes)) {
+		struct iovec iov = {bytes + done, sizeof(bytes) - done};
+		size_t len;
+
+		switch (stream_send(&g->stream, &iov, 1, &len)) {
+		case STREAM_CLOSED:
+			return failed(g, PEER_END_NO_HANDSHAKE,
+				"closed before its handshake");
+		case STREAM_BLOCKED:
+			if (!wait_for(w, g, true, deadline_ms))
+				return false;
+			break;
+		case STREAM_MOVED:
+			done += len;
+			break;
+		}
+	}
+	return true;
+}
+
+static int find_torrent(
+	const struct session_context *s, const struct info_hash *hash)
+{
+	for (size_t i = 0; i < s->torrent_count; i++) {
+		if (info_hash_equal(&s->torrents[i].m->info_hash, hash))
+			return session_torrent_open(&s->torrents[i]) ? (int)i
+								     : -1;
+	}
+	return -1;
+}
+
+static bool exchange(
+	struct worker *w, const struct candidate *candidate, struct greeting *g)
+{
+	const struct session_context *s = w->session;
+	uint64_t deadline = clock_ms() + GREETING_MS;
+	uint8_t bytes[HANDSHAKE_SIZE];
+	struct handshake theirs;
+	size_t have = 0;
+
+	if (candidate->torrent >= 0) {
+		g->torrent = candidate->torrent;
+		if (!send_handshake(w, g, &s->torrents[g->torrent].m->info_hash,
+			    deadline))
+			return false;
+	}
+	if (!read_upto(w, g, bytes, &have, HANDSHAKE_UP_TO_HASH, deadline))
+		return false;
+	if (!handshake_read((struct span){bytes, have}, &theirs))
+		return failed(g, PEER_END_NO_HANDSHAKE, "malformed handshake");
+	if (candidate->torrent < 0) {
+		g->torrent = find_torrent(s, &theirs.info_hash);
+		if (g->torrent < 0)
+			return failed(g, PEER_END_NO_HANDSHAKE,
+				"wants a torrent that is not here");
+		if (!send_handshake(w, g, &theirs.info_hash, deadline))
+			return false;
+	} else if (!info_hash_equal(&theirs.info_hash,
+			   &s->torrents[g->torrent].m->info_hash)) {
+		return failed(g, PEER_END_NO_HANDSHAKE,
+			"answers for another torrent");
+	}
+	if (!read_upto(w, g, bytes, &have, HANDSHAKE_SIZE, deadline))
+		return false;
+	if (!handshake_read((struct span){bytes, have}, &g->theirs))
+		return failed(g, PEER_END_NO_HANDSHAKE, "malformed handshake");
+	return true;
+}
+
+static bool dial(
+	struct worker *w, const struct candidate *candidate, struct greeting *g)
+{
+	while ((g->stream.socket = net_dial(&candidate->address,
+			w->session->bind, GREETING_DIAL_MS,
+			w->mailbox.wake_fd)) < 0) {
+		if (errno != ECANCELED)
+			return failed(
+				g, PEER_END_UNREACHABLE, "cannot connect");
+		if (mailbox_peek(&w->mailbox) != 0)
+			return failed(g, PEER_END_STOPPED, "stopped");
+		/* News for the peer before: not for us. */
+		mailbox_calm(&w->mailbox);
+	}
+	return true;
+}
+
+bool greet(
+	struct worker *w, const struct candidate *candidate, struct greeting *g)
+{
+	bool dialled = candidate->socket < 0;
+
+	*g = (struct greeting){.torrent = candidate->torrent, .reason = ""};
+	g->stream.socket = candidate->socket;
+	if (dialled && !dial(w, candidate, g))
+		return false;
+
+	bool ok = exchange(w, candidate, g);
+	if (ok &&
+		memcmp(g->theirs.peer_id, w->session->peer_id, PEER_ID_SIZE) ==
+			0)
+		ok = failed(g, PEER_END_OURSELVES, "it is ourselves");
+	if (ok && !worker_pool_meet(w, g->torrent, g->theirs.peer_id, dialled))
+		ok = failed(g, PEER_END_DUPLICATE, "connected already");
+	if (!ok)
+		stream_close(&g->stream);
+	return ok;
+}

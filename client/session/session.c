@@ -1,0 +1,357 @@
+#include "client/session/session.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "client/discovery/announcer.h"
+#include "client/discovery/http_tracker.h"
+#include "client/discovery/peer_queue.h"
+#include "client/peer/handshake.h"
+#include "client/session/coordinator.h"
+#include "client/session/keeper.h"
+#include "client/session/listener.h"
+#include "client/session/rate_limit.h"
+#include "client/session/session_context.h"
+#include "client/session/session_torrent.h"
+#include "client/session/worker_pool.h"
+#include "client/storage/finisher.h"
+#include "client/torrent/block_pool.h"
+#include "client/torrent/torrent.h"
+#include "shared/clock.h"
+#include "shared/metainfo.h"
+#include "shared/random_bytes.h"
+
+enum {
+	MAX_TORRENTS = 10000,
+	QUEUE_CAPACITY = 4096,
+	MAX_FINISHERS = 4,
+	/* A stop takes no longer, whatever disk or tracker do (CLI.md: 5 s). */
+	STOP_MS = 4500,
+	STOP_ANNOUNCE_MS = 3000,
+	NUMWANT = 80,
+};
+
+struct session {
+	struct session_options options;
+	struct session_context context;
+	uint32_t key; /* tells trackers that it is still us */
+	int done_fd;
+
+	struct listener *listener;
+	struct worker_pool *pool;
+	struct coordinator *coordinator;
+	struct keeper *keeper;
+	pthread_t starter;
+	bool starter_runs;
+	atomic_bool stopping;
+	bool started;
+};
+
+struct session *session_create(const struct session_options *options,
+	struct events *events, struct error *err)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		error_set(err, "session: out of memory");
+		return NULL;
+	}
+	/* Many threads that allocate little: not an arena for each. */
+	mallopt(M_ARENA_MAX, 2);
+	http_tracker_global_init();
+
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct session_context *ctx = &s->context;
+	s->options = *options;
+	s->key = random_u32();
+	handshake_make_peer_id(ctx->peer_id);
+	ctx->bind = options->bind;
+	ctx->events = events;
+	ctx->blocks = block_pool_create();
+	ctx->finisher = finisher_create(
+		cores < MAX_FINISHERS ? (unsigned)cores : MAX_FINISHERS);
+	ctx->queue = peer_queue_create(QUEUE_CAPACITY, options->workers);
+	ctx->download_limit = rate_limit_create(options->download_limit);
+	ctx->upload_limit = rate_limit_create(options->upload_limit);
+	/* Their addresses must not change: workers hold them. */
+	ctx->torrents = calloc(MAX_TORRENTS, sizeof(*ctx->torrents));
+	s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!ctx->blocks || !ctx->finisher || !ctx->queue ||
+		!ctx->download_limit || !ctx->upload_limit || !ctx->torrents ||
+		s->done_fd < 0) {
+		error_set(err, "session: out of memory or descriptors");
+		session_destroy(s);
+		return NULL;
+	}
+	return s;
+}
+
+bool session_add(struct session *s, const struct metainfo *m,
+	const char *folder, const char *name, enum session_mode mode,
+	struct error *err)
+{
+	struct session_context *ctx = &s->context;
+	size_t i = ctx->torrent_count;
+
+	if (i == MAX_TORRENTS)
+		return error_set(err, "%s: too many torrents", m->name);
+	ctx->torrent_count++;
+	return session_torrent_init(&ctx->torrents[i], ctx, (int)i, m, folder,
+		name, mode,
+		s->options.order == ORDER_RAREST ? PIECE_ORDER_RAREST
+						 : PIECE_ORDER_SEQUENTIAL,
+		err);
+}
+
+/* ---- trackers ---- */
+
+static void fill_announce(void *arg, struct announce *a)
+{
+	struct session_torrent *st = arg;
+
+	a->downloaded = st->downloaded;
+	a->uploaded = st->uploaded;
+	a->left = st->m->length - torrent_have_bytes(st->torrent);
+	a->numwant = NUMWANT;
+}
+
+static void take_peers(void *arg, const struct endpoint *peers, size_t count)
+{
+	struct session_torrent *st = arg;
+	struct candidate c = {
+		.source = FROM_TRACKER, .torrent = st->index, .socket = -1};
+
+	for (size_t i = 0; i < count; i++) {
+		c.address = peers[i];
+		if (!peer_queue_push(st->session->queue, &c))
+			return;
+	}
+}
+
+static void report_announce(void *arg, const char *url,
+	enum announce_event event, size_t count, const char *error)
+{
+	session_torrent_emit(arg,
+		&(struct event){.kind = EVENT_ANNOUNCE,
+			.announce = {.url = url,
+				.sent = event,
+				.peers = count,
+				.error = error}});
+}
+
+static void start_announcer(struct session *s, struct session_torrent *st)
+{
+	struct announcer_options o = {
+		.m = st->m,
+		.port = s->context.port,
+		.key = s->key,
+		.bind = s->context.bind,
+		.ctx = st,
+		.fill = fill_announce,
+		.peers = take_peers,
+		.report = report_announce,
+	};
+
+	memcpy(o.peer_id, s->context.peer_id, PEER_ID_SIZE);
+	st->announcer = announcer_start(&o);
+	if (!st->announcer)
+		session_torrent_warn(
+			st, "%s: no thread for its trackers", st->m->name);
+}
+
+/* ---- the starter ---- */
+
+/* Content is checked, then the torrent is opened to peers. */
+static void open_torrent(struct session *s, struct session_torrent *st)
+{
+	if (!session_torrent_check(st))
+		return;
+
+	bool complete = torrent_complete(st->torrent);
+	if (st->mode == SESSION_LEECH && complete &&
+		(!session_torrent_complete(st) || !session_torrent_settle(st)))
+		return;
+	start_announcer(s, st);
+	st->state = st->mode == SESSION_LEECH && !complete ? STATE_LEECHING
+							   : STATE_SEEDING;
+	(void)peer_queue_push(s->context.queue,
+		&(struct candidate){.source = FROM_KEEPER,
+			.torrent = st->index,
+			.socket = -1});
+}
+
+static void *run_starter(void *arg)
+{
+	struct session *s = arg;
+
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		if (atomic_load(&s->stopping))
+			break;
+		open_torrent(s, &s->context.torrents[i]);
+	}
+	return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static bool listen_for_peers(struct session *s, struct error *err)
+{
+	const struct session_options *o = &s->options;
+
+	if (!listener_open(
+		    &s->listener, o->bind, o->port_first, o->port_last, err))
+		return false;
+	s->context.port = listener_port(s->listener);
+	return listener_start(s->listener, s->context.queue, err);
+}
+
+bool session_start(struct session *s, struct error *err)
+{
+	s->started = true;
+	if (!listen_for_peers(s, err))
+		return false;
+	s->keeper = keeper_start(&s->context);
+	if (!s->keeper)
+		return error_set(err, "session: cannot start a thread");
+	s->context.keeper = s->keeper;
+	events_emit(s->context.events,
+		&(struct event){.kind = EVENT_LISTENING,
+			.listening.port = s->context.port});
+	s->pool = worker_pool_create(s->options.workers, &s->context, err);
+	if (!s->pool)
+		return false;
+	s->coordinator = coordinator_start(
+		&s->context, &s->options, s->pool, s->done_fd, err);
+	if (!s->coordinator)
+		return false;
+	int error = pthread_create(&s->starter, NULL, run_starter, s);
+	if (error != 0) {
+		errno = error;
+		return error_set_errno(err, "session: cannot start a thread");
+	}
+	s->starter_runs = true;
+	return true;
+}
+
+int session_fd(const struct session *s) { return s->done_fd; }
+
+/* Should disk or resolver hang, the end must come all the same: what was not
+ * saved is found by hashing. */
+static void *end_it(void *unused)
+{
+	(void)unused;
+	usleep(STOP_MS * 1000);
+	_exit(1);
+}
+
+static void start_watchdog(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, end_it, NULL) == 0)
+		pthread_detach(thread);
+}
+
+static void stop_announcers(struct session *s)
+{
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		struct session_torrent *st = &s->context.torrents[i];
+		if (st->announcer)
+			announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
+	}
+}
+
+/* Threads have ended: what is left is one's own. */
+static bool close_torrent(struct session_torrent *st, struct error *err)
+{
+	bool complete = torrent_complete(st->torrent);
+
+	if (st->state == STATE_LEECHING && complete) {
+		/* The last piece came while we were stopping. */
+		if (session_torrent_complete(st) && session_torrent_settle(st))
+			st->state = STATE_DONE;
+	} else if (st->mode == SESSION_LEECH && !st->settled &&
+		st->started_ms != 0) {
+		(void)session_torrent_save(st, true);
+	}
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_STOPPED,
+			.stopped = {.downloaded = st->downloaded,
+				.uploaded = st->uploaded,
+				.done = torrent_have_bytes(st->torrent),
+				.total = st->m->length}});
+	if (st->state == STATE_FAILED) {
+		*err = st->error;
+		return false;
+	}
+	if (st->mode == SESSION_LEECH && !st->settled)
+		return error_set(
+			err, "%s: stopped before it was complete", st->m->name);
+	return true;
+}
+
+bool session_stop(struct session *s, struct error *err)
+{
+	bool ok = true;
+	struct error reason;
+
+	start_watchdog();
+	atomic_store(&s->stopping, true);
+	for (size_t i = 0; i < s->context.torrent_count; i++)
+		atomic_store(&s->context.torrents[i].stop_check, true);
+	if (s->starter_runs)
+		pthread_join(s->starter, NULL);
+	s->starter_runs = false;
+	stop_announcers(s);
+	listener_destroy(s->listener);
+	s->listener = NULL;
+	peer_queue_close(s->context.queue);
+	coordinator_destroy(s->coordinator);
+	s->coordinator = NULL;
+	worker_pool_destroy(s->pool);
+	s->pool = NULL;
+	/* No worker hands in pieces any more; what was handed in is done. */
+	finisher_destroy(s->context.finisher);
+	s->context.finisher = NULL;
+	keeper_destroy(s->keeper);
+	s->context.keeper = s->keeper = NULL;
+
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		if (!close_torrent(&s->context.torrents[i], &reason) && ok) {
+			*err = reason;
+			ok = false;
+		}
+	}
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		announcer_destroy(s->context.torrents[i].announcer);
+		s->context.torrents[i].announcer = NULL;
+	}
+	s->started = false;
+	return ok;
+}
+
+void session_destroy(struct session *s)
+{
+	struct error ignored;
+
+	if (!s)
+		return;
+	if (s->started)
+		(void)session_stop(s, &ignored); /* it failed to start */
+	for (size_t i = 0; i < s->context.torrent_count; i++)
+		session_torrent_finish(&s->context.torrents[i]);
+	free(s->context.torrents);
+	finisher_destroy(s->context.finisher);
+	peer_queue_destroy(s->context.queue);
+	block_pool_destroy(s->context.blocks);
+	rate_limit_destroy(s->context.download_limit);
+	rate_limit_destroy(s->context.upload_limit);
+	if (s->done_fd >= 0)
+		close(s->done_fd);
+	free(s);
+}

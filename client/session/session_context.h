@@ -1,0 +1,35 @@
+#ifndef CLIENT_SESSION_SESSION_CONTEXT_H
+#define CLIENT_SESSION_SESSION_CONTEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/announce.h"
+#include "shared/endpoint.h"
+
+struct block_pool;
+struct events;
+struct finisher;
+struct keeper;
+struct peer_queue;
+struct rate_limit;
+struct session_torrent;
+
+/* What all threads of a session share; set before they start, then only read
+ * (the things pointed to see to themselves). */
+struct session_context {
+	uint8_t peer_id[PEER_ID_SIZE];
+	uint16_t port;               /* where we listen */
+	const struct endpoint *bind; /* to dial from; NULL: any */
+	struct block_pool *blocks;
+	struct finisher *finisher;
+	struct keeper *keeper;
+	struct peer_queue *queue;
+	struct rate_limit *download_limit;
+	struct rate_limit *upload_limit;
+	struct events *events;
+	struct session_torrent *torrents;
+	size_t torrent_count;
+};
+
+#endif

@@ -1,0 +1,546 @@
+#include "client/session/session_torrent.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/discovery/peer_queue.h"
+#include "client/session/events.h"
+#include "client/session/keeper.h"
+#include "client/session/session_context.h"
+#include "client/storage/check.h"
+#include "client/storage/finisher.h"
+#include "client/storage/layout.h"
+#include "client/storage/resume.h"
+#include "client/storage/storage.h"
+#include "client/torrent/block_pool.h"
+#include "client/torrent/open_piece.h"
+#include "client/torrent/torrent.h"
+#include "shared/clock.h"
+#include "shared/metainfo.h"
+#include "shared/piece_check.h"
+
+enum {
+	/* Memory for pieces under way, in each torrent. */
+	OPEN_PIECES_BUDGET = 64 * 1024 * 1024,
+	REHASH_CHUNK = 256 * 1024,
+};
+
+bool session_torrent_init(struct session_torrent *st,
+	const struct session_context *session, int index,
+	const struct metainfo *m, const char *folder, const char *name,
+	enum session_mode mode, enum piece_order order, struct error *err)
+{
+	st->session = session;
+	st->index = index;
+	st->m = m;
+	st->mode = mode;
+	pthread_mutex_init(&st->lock, NULL);
+	st->torrent =
+		torrent_create(m, session->blocks, order, OPEN_PIECES_BUDGET);
+	if (!st->torrent || !bitfield_init(&st->suspect, m->piece_count)) {
+		error_set(err, "%s: out of memory", m->name);
+		return false;
+	}
+	return storage_open(m, folder, name,
+		mode == SESSION_LEECH ? STORAGE_LEECH : STORAGE_SEED,
+		&st->storage, err);
+}
+
+void session_torrent_finish(struct session_torrent *st)
+{
+	storage_close(st->storage);
+	torrent_destroy(st->torrent);
+	bitfield_finish(&st->suspect);
+	pthread_mutex_destroy(&st->lock);
+	*st = (struct session_torrent){0};
+}
+
+/* ---- telling ---- */
+
+void session_torrent_emit(struct session_torrent *st, struct event *event)
+{
+	event->torrent = &st->m->info_hash;
+	event->name = st->m->name;
+	events_emit(st->session->events, event);
+}
+
+void session_torrent_warn(struct session_torrent *st, const char *fmt, ...)
+{
+	struct error message;
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(message.text, sizeof(message.text), fmt, args);
+	va_end(args);
+	session_torrent_emit(st,
+		&(struct event){
+			.kind = EVENT_WARNING, .text.message = message.text});
+}
+
+static void tell_coordinator(struct session_torrent *st,
+	enum candidate_source source, const struct endpoint *address)
+{
+	struct candidate c = {
+		.source = source,
+		.torrent = st->index,
+		.address = *address,
+		.socket = -1,
+	};
+
+	/* Full or closed: its next tick will see the state, and a ban that is
+	 * missed comes with the next bad piece. */
+	(void)peer_queue_push(st->session->queue, &c);
+}
+
+void session_torrent_fail(struct session_torrent *st, const struct error *err)
+{
+	pthread_mutex_lock(&st->lock);
+	bool first = st->state != STATE_FAILED;
+	if (first) {
+		st->error = *err;
+		st->state = STATE_FAILED;
+	}
+	pthread_mutex_unlock(&st->lock);
+	atomic_store(&st->stop_check, true);
+	if (!first)
+		return;
+	session_torrent_emit(st,
+		&(struct event){
+			.kind = EVENT_ERROR, .text.message = err->text});
+	tell_coordinator(st, FROM_KEEPER, &(struct endpoint){0});
+}
+
+/* ---- what is there ---- */
+
+/* Whether file `i` still looks as the resume file remembers it. */
+static bool file_unchanged(
+	struct session_torrent *st, const struct resume *saved, size_t i)
+{
+	const struct storage_stat *then = &saved->files[i];
+	struct storage_stat now;
+
+	storage_stat(st->storage, i, &now);
+	if (!now.exists || !then->exists)
+		return now.exists == then->exists;
+	return now.size == then->size && now.mtime_ns == then->mtime_ns;
+}
+
+/* Believe the resume file where nothing has changed: such pieces are had, or
+ * not had, as it says.  All others are to be hashed. */
+static void believe(struct session_torrent *st, const struct resume *saved,
+	uint8_t *wanted, uint8_t *good)
+{
+	const struct metainfo *m = st->m;
+
+	for (uint32_t i = 0; i < m->piece_count; i++) {
+		good[i] = saved->have[i / 8] >> (7 - i % 8) & 1;
+		wanted[i] = 0;
+	}
+	for (size_t f = 0; f < m->file_count; f++) {
+		uint32_t first, end;
+
+		if (m->files[f].length == 0 || m->files[f].pad ||
+			m->files[f].symlink || file_unchanged(st, saved, f))
+			continue;
+		layout_file_pieces(m, f, &first, &end);
+		for (uint32_t i = first; i < end; i++) {
+			good[i] = 0;
+			wanted[i] = 1;
+		}
+	}
+}
+
+static void load_resume(
+	struct session_torrent *st, uint8_t *wanted, uint8_t *good)
+{
+	struct resume saved;
+	void *memory = NULL;
+	struct error err;
+
+	switch (resume_load(storage_folder_fd(st->storage), &st->m->info_hash,
+		&saved, &memory, &err)) {
+	case RESUME_NONE:
+		break;
+	case RESUME_UNUSABLE:
+		session_torrent_warn(
+			st, "%s; checking the content instead", err.text);
+		break;
+	case RESUME_LOADED:
+		if (saved.piece_count != st->m->piece_count ||
+			saved.file_count != st->m->file_count)
+			break;
+		believe(st, &saved, wanted, good);
+		st->downloaded_before = saved.downloaded;
+		st->uploaded_before = saved.uploaded;
+		break;
+	}
+	free(memory);
+}
+
+static void on_check_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	session_torrent_emit(ctx,
+		&(struct event){.kind = EVENT_CHECKING,
+			.checking = {.done = done, .total = total}});
+}
+
+static bool hash_content(
+	struct session_torrent *st, const uint8_t *wanted, uint8_t *good)
+{
+	uint8_t *found = calloc(st->m->piece_count, 1);
+	struct error err;
+	struct check check = {
+		.m = st->m,
+		.storage = st->storage,
+		.wanted = wanted,
+		.progress = on_check_progress,
+		.ctx = st,
+		.stop = &st->stop_check,
+		.holes_may_be_good = st->mode != SESSION_LEECH,
+	};
+
+	if (!found)
+		error_set(&err, "%s: out of memory", st->m->name);
+	bool ok = found && check_run(&check, found, &err);
+	if (!ok)
+		session_torrent_fail(st, &err);
+	for (uint32_t i = 0; ok && i < st->m->piece_count; i++)
+		good[i] |= found[i];
+	free(found);
+	return ok;
+}
+
+/* A seed lacks something: say what, by the first file concerned. */
+static void fail_incomplete(
+	struct session_torrent *st, const uint8_t *good, uint32_t have)
+{
+	const struct metainfo *m = st->m;
+	uint32_t piece = 0;
+	struct error err;
+
+	while (good[piece])
+		piece++;
+	struct layout_walk walk =
+		layout_walk(m, (uint64_t)piece * m->piece_length,
+			metainfo_piece_size(m, piece));
+	struct layout_part part = {.file = LAYOUT_NO_FILE};
+	while (part.file == LAYOUT_NO_FILE && layout_next(&walk, &part))
+		;
+	const char *file =
+		part.file == LAYOUT_NO_FILE ? "" : m->files[part.file].path;
+	error_set(&err,
+		"%s: %u of %u pieces are missing or damaged, first in %s "
+		"(--partial seeds what is there)",
+		storage_root_path(st->storage), m->piece_count - have,
+		m->piece_count, file);
+	session_torrent_fail(st, &err);
+}
+
+bool session_torrent_check(struct session_torrent *st)
+{
+	const struct metainfo *m = st->m;
+	uint8_t *wanted = malloc(m->piece_count);
+	uint8_t *good = calloc(m->piece_count, 1);
+	bool ok = false;
+
+	if (!wanted || !good) {
+		struct error err;
+		error_set(&err, "%s: out of memory", m->name);
+		session_torrent_fail(st, &err);
+		goto out;
+	}
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_METADATA,
+			.metadata = {.pieces = m->piece_count,
+				.piece_length = m->piece_length,
+				.length = m->length,
+				.files = m->file_count}});
+
+	memset(wanted, 1, m->piece_count);
+	if (st->mode == SESSION_LEECH)
+		load_resume(st, wanted, good);
+	else
+		storage_remember(st->storage); /* a change from now on counts */
+	if (!hash_content(st, wanted, good))
+		goto out;
+	if (atomic_load(&st->stop_check))
+		goto out;
+
+	torrent_set_have(st->torrent, good);
+	uint32_t have = torrent_have_count(st->torrent);
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_CHECKED,
+			.checked = {.have = have, .pieces = m->piece_count}});
+	if (st->mode == SESSION_SEED && have < m->piece_count) {
+		fail_incomplete(st, good, have);
+		goto out;
+	}
+	st->watched = st->mode != SESSION_LEECH;
+	st->settled = st->watched;
+	st->started_ms = clock_ms();
+	ok = true;
+
+out:
+	free(wanted);
+	free(good);
+	return ok;
+}
+
+/* ---- resume ---- */
+
+/* While pieces still come in, a file that is not complete is being written to:
+ * its stat would be wrong in a moment, so it is left to be hashed. */
+static void stat_files(struct session_torrent *st, const struct bitfield *have,
+	bool at_rest, struct storage_stat *ret)
+{
+	for (size_t f = 0; f < st->m->file_count; f++) {
+		uint32_t first, end;
+
+		layout_file_pieces(st->m, f, &first, &end);
+		if (at_rest ||
+			bitfield_find(NULL, have, NULL, first, end) ==
+				BITFIELD_NONE)
+			storage_stat(st->storage, f, &ret[f]);
+		else
+			ret[f] = (struct storage_stat){.exists = true};
+	}
+}
+
+bool session_torrent_save(struct session_torrent *st, bool at_rest)
+{
+	const struct metainfo *m = st->m;
+	struct storage_stat *files = calloc(m->file_count, sizeof(*files));
+	uint8_t *bits = malloc(bitfield_wire_size(m->piece_count));
+	struct bitfield have = {0};
+	struct error err;
+	size_t log;
+	bool ok = false;
+
+	if (!files || !bits || !bitfield_init(&have, m->piece_count)) {
+		error_set(&err, "%s: out of memory", m->name);
+		goto out;
+	}
+	/* First what is had, then the sync, then the stats: so everything that
+	 * is claimed is on disk, and what came later is not claimed. */
+	atomic_store(&st->unsaved, false);
+	torrent_have(st->torrent, &have, &log);
+	if (!storage_sync(st->storage, &err))
+		goto out;
+	bitfield_to_wire(&have, bits);
+	stat_files(st, &have, at_rest, files);
+	struct resume state = {
+		.info_hash = m->info_hash,
+		.piece_count = m->piece_count,
+		.have = bits,
+		.file_count = m->file_count,
+		.files = files,
+		.downloaded = st->downloaded_before + st->downloaded,
+		.uploaded = st->uploaded_before + st->uploaded,
+	};
+	ok = resume_save(storage_folder_fd(st->storage), &state, &err);
+
+out:
+	if (!ok)
+		session_torrent_fail(st, &err);
+	bitfield_finish(&have);
+	free(bits);
+	free(files);
+	return ok;
+}
+
+/* ---- completion ---- */
+
+bool session_torrent_complete(struct session_torrent *st)
+{
+	struct error err;
+
+	if (!storage_complete(st->storage, &err)) {
+		session_torrent_fail(st, &err);
+		return false;
+	}
+
+	uint64_t now = clock_ms();
+	double seconds = (double)(now - st->started_ms) / 1000;
+	st->complete_ms = now;
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_COMPLETE,
+			.complete = {.bytes = st->m->length,
+				.seconds = seconds,
+				.down = seconds > 0
+					? (uint64_t)((double)st->downloaded /
+						  seconds)
+					: st->downloaded}});
+	return true;
+}
+
+bool session_torrent_settle(struct session_torrent *st)
+{
+	struct error err;
+
+	if (!storage_sync(st->storage, &err)) {
+		session_torrent_fail(st, &err);
+		return false;
+	}
+	block_pool_trim(st->session->blocks);
+	resume_remove(storage_folder_fd(st->storage), &st->m->info_hash);
+	storage_unlock(st->storage);
+	storage_remember(st->storage);
+	pthread_mutex_lock(&st->lock);
+	st->watched = true;
+	pthread_mutex_unlock(&st->lock);
+	st->settled = true;
+	return true;
+}
+
+/* ---- full pieces ---- */
+
+static void ban(struct session_torrent *st, const struct endpoint *guilty)
+{
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_PEER,
+			.peer = {.address = *guilty,
+				.state = PEER_BANNED,
+				.client = "",
+				.reason = "sent bad data"}});
+	tell_coordinator(st, FROM_JUDGE, guilty);
+}
+
+static void on_piece_done(void *ctx, void *arg, enum finisher_result result,
+	const struct error *err)
+{
+	struct session_torrent *st = ctx;
+	struct open_piece *piece = arg;
+	struct endpoint guilty[OPEN_PIECE_GIVERS];
+	struct event event = {
+		.kind = EVENT_PIECE,
+		.piece = {.index = piece->index,
+			.failed = result == FINISHER_BAD},
+	};
+
+	if (result == FINISHER_ERROR) {
+		torrent_abandon_piece(st->torrent, piece);
+		session_torrent_fail(st, err);
+		return;
+	}
+	if (piece->giver_count > 0)
+		event.piece.address = piece->givers[0];
+	size_t count = torrent_finish_piece(st->torrent, piece,
+		result == FINISHER_GOOD, guilty, OPEN_PIECE_GIVERS);
+	atomic_store(&st->unsaved, true);
+	session_torrent_emit(st, &event);
+	for (size_t i = 0; i < count; i++)
+		ban(st, &guilty[i]);
+	if (torrent_complete(st->torrent))
+		keeper_poke(st->session->keeper);
+}
+
+void session_torrent_push_piece(
+	struct session_torrent *st, struct open_piece *piece)
+{
+	finisher_push(st->session->finisher,
+		&(struct finisher_job){
+			.m = st->m,
+			.storage = st->storage,
+			.index = piece->index,
+			.blocks = piece->blocks,
+			.block_size = BLOCK_SIZE,
+			.done = on_piece_done,
+			.ctx = st,
+			.piece = piece,
+		});
+}
+
+/* ---- serving ---- */
+
+/* Is the content under the range as it was checked?  When any file has changed,
+ * all pieces are to be hashed once more before they are served. */
+static bool trusted(
+	struct session_torrent *st, uint32_t piece, uint64_t offset, size_t len)
+{
+	bool watched, suspect;
+	size_t file;
+
+	pthread_mutex_lock(&st->lock);
+	watched = st->watched;
+	pthread_mutex_unlock(&st->lock);
+	if (!watched)
+		return true; /* we are writing to it ourselves */
+
+	bool unchanged = storage_unchanged(st->storage, offset, len, &file);
+	pthread_mutex_lock(&st->lock);
+	if (!unchanged) {
+		st->suspicious = true;
+		bitfield_set_all(&st->suspect);
+	}
+	suspect = st->suspicious && bitfield_has(&st->suspect, piece);
+	pthread_mutex_unlock(&st->lock);
+	if (!unchanged) {
+		/* After the marking: a change from here on is seen again. */
+		storage_remember(st->storage);
+		session_torrent_warn(st,
+			"%s/%s: changed while it is shared; checking again",
+			storage_root_path(st->storage),
+			st->m->files[file].path);
+	}
+	return !suspect;
+}
+
+static bool rehash(
+	struct session_torrent *st, uint32_t piece, struct piece_check **check)
+{
+	uint64_t offset = (uint64_t)piece * st->m->piece_length;
+	uint32_t size = metainfo_piece_size(st->m, piece);
+	uint8_t *chunk = malloc(REHASH_CHUNK);
+	struct error err;
+	bool good = false;
+
+	if (!*check)
+		*check = piece_check_create();
+	if (chunk && *check) {
+		piece_check_begin(*check, st->m, piece);
+		for (uint32_t done = 0; done < size;) {
+			uint32_t len = size - done < REHASH_CHUNK
+				? size - done
+				: REHASH_CHUNK;
+			if (storage_read(st->storage, offset + done, chunk, len,
+				    &err) != STORAGE_OK)
+				break;
+			piece_check_update(*check, chunk, len);
+			done += len;
+		}
+		good = piece_check_end(*check);
+	}
+	free(chunk);
+
+	pthread_mutex_lock(&st->lock);
+	bitfield_clear(&st->suspect, piece);
+	pthread_mutex_unlock(&st->lock);
+	if (!good) {
+		torrent_lose(st->torrent, piece);
+		session_torrent_warn(st,
+			"%s: piece %u is not what it was; it is not shared any "
+			"more",
+			storage_root_path(st->storage), piece);
+	}
+	return good;
+}
+
+enum serve_result session_torrent_read(struct session_torrent *st,
+	uint32_t piece, uint32_t begin, uint8_t *ret, size_t len,
+	struct piece_check **check)
+{
+	uint64_t offset = (uint64_t)piece * st->m->piece_length + begin;
+	struct error err;
+
+	if (!torrent_has(st->torrent, piece))
+		return NOT_SERVED;
+	if (!trusted(st, piece, offset, len) && !rehash(st, piece, check))
+		return NOT_SERVED;
+	if (storage_read(st->storage, offset, ret, len, &err) != STORAGE_OK) {
+		session_torrent_fail(st, &err);
+		return NOT_SERVED;
+	}
+	return SERVED;
+}

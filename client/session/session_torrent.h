@@ -1,0 +1,112 @@
+#ifndef CLIENT_SESSION_SESSION_TORRENT_H
+#define CLIENT_SESSION_SESSION_TORRENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/session/session.h"
+#include "client/torrent/bitfield.h"
+#include "client/torrent/piece_order.h"
+#include "shared/error.h"
+
+struct announcer;
+struct block_pool;
+struct event;
+struct metainfo;
+struct open_piece;
+struct piece_check;
+struct session_context;
+struct storage;
+struct torrent;
+
+/* One torrent of a session, with all that belongs to it: its content on disk,
+ * its shared state, its trackers, and how far it is. */
+enum session_torrent_state {
+	STATE_CHECKING, /* not open to peers yet */
+	STATE_LEECHING,
+	STATE_SEEDING,
+	STATE_DONE,   /* did its job, and seeded as long as it should */
+	STATE_FAILED, /* `error` says why */
+};
+
+struct session_torrent {
+	/* Set before the threads start. */
+	const struct session_context *session;
+	int index; /* in it */
+	const struct metainfo *m;
+	enum session_mode mode;
+	struct storage *storage;
+	struct torrent *torrent;
+	struct announcer *announcer; /* from the end of the check on */
+
+	_Atomic enum session_torrent_state state;
+	_Atomic uint64_t downloaded; /* payload bytes of this run */
+	_Atomic uint64_t uploaded;
+	uint64_t downloaded_before; /* of runs before, by the resume file */
+	uint64_t uploaded_before;
+	uint64_t started_ms;          /* when the check was over */
+	_Atomic uint64_t complete_ms; /* 0: not yet */
+	_Atomic bool unsaved;         /* pieces came since the last save */
+	_Atomic bool settled;         /* complete, and safe on disk */
+	atomic_bool stop_check;
+
+	pthread_mutex_t lock;
+	/* Guarded by `lock`. */
+	struct error error; /* why it failed */
+	bool watched;       /* content is complete: look for changes of it */
+	bool suspicious;    /* `suspect` is in use */
+	struct bitfield suspect; /* to be hashed again before it is served */
+};
+
+/* Opens the storage.  `st` is zeroed memory. */
+bool session_torrent_init(struct session_torrent *st,
+	const struct session_context *session, int index,
+	const struct metainfo *m, const char *folder, const char *name,
+	enum session_mode mode, enum piece_order order, struct error *err);
+
+/* Threads that use it have ended. */
+void session_torrent_finish(struct session_torrent *st);
+
+static inline bool session_torrent_open(const struct session_torrent *st)
+{
+	return st->state == STATE_LEECHING || st->state == STATE_SEEDING;
+}
+
+/* It cannot go on: keep the first reason, tell the listeners.  Any thread. */
+void session_torrent_fail(struct session_torrent *st, const struct error *err);
+
+/* Find out what is there: resume file, then hashing.  Sets what is had; false:
+ * failed, or stopped.  Takes as long as it takes. */
+bool session_torrent_check(struct session_torrent *st);
+
+/* Write the resume file: content synced first.  `at_rest`: nobody writes any
+ * more, so that what is not had need not be looked for the next time. */
+bool session_torrent_save(struct session_torrent *st, bool at_rest);
+
+/* All pieces are had: make the rest of the files, tell `complete`.  Then
+ * session_torrent_settle(): sync, drop the resume file, watch for changes. */
+bool session_torrent_complete(struct session_torrent *st);
+bool session_torrent_settle(struct session_torrent *st);
+
+/* Hand a full piece to a finisher: hashed, written, had; its givers judged, the
+ * keeper told of the last one. */
+void session_torrent_push_piece(
+	struct session_torrent *st, struct open_piece *piece);
+
+/* Read blocks to be served.  NOT_SERVED: the piece is on disk no longer what it
+ * was (it is then not had any more), or was never had.  An I/O error makes the
+ * torrent fail.  `check` is the calling worker's, made when first needed. */
+enum serve_result { SERVED, NOT_SERVED };
+enum serve_result session_torrent_read(struct session_torrent *st,
+	uint32_t piece, uint32_t begin, uint8_t *ret, size_t len,
+	struct piece_check **check);
+
+/* Tell the listeners about something of this torrent. */
+void session_torrent_emit(struct session_torrent *st, struct event *event);
+void session_torrent_warn(struct session_torrent *st, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,364 @@
+/* The loop of one worker with its blocking socket: greet, then wait for both
+ * directions, the wake-up and the next deadline, until somebody ends it. */
+
+#include <string.h>
+
+#include "client/peer/conversation.h"
+#include "client/peer/intake.h"
+#include "client/session/events.h"
+#include "client/session/greeting.h"
+#include "client/session/outgoing.h"
+#include "client/session/rate_limit.h"
+#include "client/session/session_context.h"
+#include "client/session/session_torrent.h"
+#include "client/session/worker_pool.h"
+#include "client/torrent/open_piece.h"
+#include "shared/clock.h"
+
+enum {
+	/* After news of a piece there will soon be more: so long it is gathered
+	 * rather than waking for each. */
+	NEWS_PAUSE_MS = 50,
+	/* Nothing of a batch could be sent for so long: the peer is gone. */
+	STUCK_MS = 120 * 1000,
+	FOREVER_MS = 60 * 1000,
+};
+
+/* One worker's talk with one peer. */
+struct talk {
+	struct worker *worker;
+	struct session_torrent *st;
+	struct stream stream;
+	struct conversation conversation;
+	struct intake intake;
+	struct outgoing outgoing;
+
+	bool maybe_readable; /* there may be more than was read */
+	bool read_limited;   /* the rate limit wants us to wait */
+	uint64_t wait_ms;    /* until a limit lets something move */
+	uint64_t pause_until_ms;
+	uint64_t send_since_ms; /* when something of a batch was last sent */
+	uint64_t counted;       /* payload that was counted already */
+};
+
+struct talk_end {
+	enum peer_end ended;
+	const char *reason;
+};
+
+static struct talk_end letter_end(unsigned letters)
+{
+	if (letters & LETTER_BANNED)
+		return (struct talk_end){PEER_END_CORRUPT, "banned"};
+	if (letters & LETTER_DUPLICATE)
+		return (struct talk_end){
+			PEER_END_DUPLICATE, "connected already"};
+	if (letters & LETTER_MAKE_ROOM)
+		return (struct talk_end){
+			PEER_END_USELESS, "idle, and another waits"};
+	return (struct talk_end){PEER_END_STOPPED, "stopped"};
+}
+
+static struct talk_end verdict_end(
+	const struct talk *t, enum conversation_verdict verdict)
+{
+	struct talk_end end = {PEER_END_CLOSED, t->conversation.reason};
+
+	switch (verdict) {
+	case CONVERSATION_PROTOCOL_ERROR:
+		end.ended = PEER_END_PROTOCOL_ERROR;
+		break;
+	case CONVERSATION_CORRUPT:
+		end.ended = PEER_END_CORRUPT;
+		break;
+	case CONVERSATION_USELESS:
+		end.ended = PEER_END_USELESS;
+		break;
+	case CONVERSATION_SILENT:
+	case CONVERSATION_GOES_ON:
+		break;
+	}
+	return end;
+}
+
+/* ---- receiving ---- */
+
+/* Hand over what has arrived; full pieces go to the finishers. */
+static void flush(struct talk *t, uint64_t now_ms)
+{
+	struct conversation *c = &t->conversation;
+	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	size_t left;
+	size_t count = conversation_flush(c, full, &left);
+
+	for (size_t i = 0; i < left; i++)
+		intake_return(&t->intake, c->arrivals[i].memory);
+	if (c->payload > t->counted) {
+		atomic_fetch_add(&t->st->downloaded, c->payload - t->counted);
+		t->counted = c->payload;
+		t->worker->useful_ms = now_ms;
+	}
+	/* Last, since hashing may fall to this thread. */
+	for (size_t i = 0; i < count; i++)
+		session_torrent_push_piece(t->st, full[i]);
+}
+
+/* The rest of what was read, after the conversation could take no more. */
+static enum conversation_verdict resume_line(struct talk *t, uint64_t now_ms)
+{
+	enum conversation_verdict verdict = CONVERSATION_GOES_ON;
+
+	while (verdict == CONVERSATION_GOES_ON && intake_pending(&t->intake) &&
+		conversation_can_take(&t->conversation)) {
+		verdict = intake_resume(&t->intake, now_ms);
+		flush(t, now_ms);
+	}
+	return verdict;
+}
+
+/* Read once.  *ret_moved: something came. */
+static enum conversation_verdict receive(
+	struct talk *t, uint64_t now_ms, bool *ret_moved, bool *ret_closed)
+{
+	struct rate_limit *limit = t->worker->session->download_limit;
+	struct iovec iov[INTAKE_IOVS];
+	size_t allowed = SIZE_MAX;
+	size_t planned = 0, len = 0;
+	unsigned wait_ms;
+
+	if (rate_limit_is_limited(limit)) {
+		allowed = rate_limit_take(limit, now_ms, BLOCK_SIZE, &wait_ms);
+		if (allowed == 0) {
+			t->read_limited = true;
+			if (wait_ms < t->wait_ms)
+				t->wait_ms = wait_ms;
+			return CONVERSATION_GOES_ON;
+		}
+	}
+
+	size_t count = intake_plan(&t->intake, iov, allowed);
+	for (size_t i = 0; i < count; i++)
+		planned += iov[i].iov_len;
+	enum stream_result result = count > 0
+		? stream_receive(&t->stream, iov, count, &len)
+		: STREAM_CLOSED;
+	if (allowed != SIZE_MAX)
+		rate_limit_return(limit, allowed - len);
+	t->maybe_readable = result == STREAM_MOVED && len == planned;
+	if (result == STREAM_CLOSED)
+		*ret_closed = true;
+	if (result != STREAM_MOVED)
+		return CONVERSATION_GOES_ON;
+
+	*ret_moved = true;
+	enum conversation_verdict verdict =
+		intake_take(&t->intake, len, now_ms);
+	flush(t, now_ms);
+	return verdict;
+}
+
+/* ---- sending ---- */
+
+/* False: the other side has closed. */
+static bool send_batches(struct talk *t, uint64_t now_ms, bool *ret_moved)
+{
+	uint64_t payload;
+
+	outgoing_fill(&t->outgoing, now_ms, &t->wait_ms);
+	if (outgoing_empty(&t->outgoing)) {
+		t->send_since_ms = now_ms;
+		return true;
+	}
+	switch (outgoing_send(&t->outgoing, &t->stream, &payload)) {
+	case STREAM_CLOSED:
+		return false;
+	case STREAM_BLOCKED:
+		break;
+	case STREAM_MOVED:
+		*ret_moved = true;
+		t->send_since_ms = now_ms;
+		if (payload > 0) {
+			atomic_fetch_add(&t->st->uploaded, payload);
+			t->worker->useful_ms = now_ms;
+		}
+		break;
+	}
+	return true;
+}
+
+/* ---- waiting ---- */
+
+/* Is it waiting for blocks to ask for? */
+static bool hungry(const struct conversation *c)
+{
+	return !c->peer_choking && c->am_interested && c->asked_count == 0;
+}
+
+static void wait_for_more(struct talk *t, uint64_t now_ms)
+{
+	struct conversation *c = &t->conversation;
+	uint64_t due = conversation_deadline(c);
+	uint64_t timeout = due > now_ms ? due - now_ms : 0;
+	bool sending = !outgoing_empty(&t->outgoing);
+	bool limited = t->wait_ms != FOREVER_MS;
+	bool sleep = hungry(c) || now_ms >= t->pause_until_ms;
+	bool read = conversation_can_take(c) && !intake_pending(&t->intake) &&
+		!t->read_limited;
+
+	if (limited && timeout > t->wait_ms)
+		timeout = t->wait_ms;
+	if (sending && timeout > STUCK_MS)
+		timeout = STUCK_MS;
+	if (!sleep && timeout > t->pause_until_ms - now_ms)
+		timeout = t->pause_until_ms - now_ms;
+	if (sleep) {
+		/* What comes from here on wakes us; what came before must not
+		 * be missed. */
+		torrent_sleeping(&c->peer, true);
+		if (conversation_has_news(c)) {
+			torrent_sleeping(&c->peer, false);
+			return;
+		}
+	}
+	if (c->asked_count == 0)
+		intake_rest(&t->intake);
+
+	struct stream_ready ready = stream_wait(
+		&t->stream, read, sending, t->worker->mailbox.wake_fd, timeout);
+	torrent_sleeping(&c->peer, false);
+	if (ready.woken) {
+		mailbox_calm(&t->worker->mailbox);
+		t->pause_until_ms = clock_ms() + NEWS_PAUSE_MS;
+	}
+	if (ready.readable)
+		t->maybe_readable = true;
+}
+
+/* ---- the loop ---- */
+
+static struct talk_end converse(struct talk *t)
+{
+	struct conversation *c = &t->conversation;
+
+	t->maybe_readable = true;
+	for (;;) {
+		uint64_t now = clock_ms();
+		unsigned letters = mailbox_peek(&t->worker->mailbox);
+		bool moved = false, closed = false;
+
+		if (letters != 0)
+			return letter_end(letters);
+		if (!session_torrent_open(t->st))
+			return letter_end(LETTER_STOP);
+
+		t->wait_ms = FOREVER_MS;
+		t->read_limited = false;
+		enum conversation_verdict verdict = conversation_tick(c, now);
+		if (verdict != CONVERSATION_GOES_ON)
+			return verdict_end(t, verdict);
+		t->worker->peer_is_seed = bitfield_full(&c->peer.pick.has);
+		/* Whoever asks is served; who is to be preferred when there are
+		 * more than can be served well is the choker's matter. */
+		if (c->peer_interested)
+			conversation_choke(c, false);
+
+		if (!send_batches(t, now, &moved))
+			return (struct talk_end){PEER_END_CLOSED, "closed"};
+		if (now - t->send_since_ms >= STUCK_MS)
+			return (struct talk_end){
+				PEER_END_CLOSED, "does not read"};
+
+		verdict = resume_line(t, now);
+		if (verdict == CONVERSATION_GOES_ON && t->maybe_readable &&
+			!intake_pending(&t->intake) && conversation_can_take(c))
+			verdict = receive(t, now, &moved, &closed);
+		if (verdict != CONVERSATION_GOES_ON)
+			return verdict_end(t, verdict);
+		if (closed)
+			return (struct talk_end){PEER_END_CLOSED, "closed"};
+		if (!moved)
+			wait_for_more(t, now);
+	}
+}
+
+static void tell_peer(const struct talk *t, const struct candidate *candidate,
+	const struct handshake *theirs, enum event_peer_state state,
+	const char *reason)
+{
+	char name[CLIENT_NAME_SIZE];
+	const char *client = handshake_client_name(theirs->peer_id, name);
+
+	session_torrent_emit(t->st,
+		&(struct event){.kind = EVENT_PEER,
+			.peer = {.address = candidate->address,
+				.state = state,
+				.client = client,
+				.reason = reason}});
+}
+
+/* The address that was dialled is not dead. */
+static void tell_coordinator(
+	const struct talk *t, const struct candidate *candidate)
+{
+	struct candidate c = *candidate;
+
+	c.source = FROM_GREETING;
+	c.torrent = t->st->index;
+	/* No room: then its other ports are dialled more slowly. */
+	(void)peer_queue_push(t->worker->session->queue, &c);
+}
+
+static struct worker_result talk_after_greeting(struct worker *worker,
+	const struct candidate *candidate, const struct greeting *g)
+{
+	const struct session_context *s = worker->session;
+	struct worker_result result = {
+		.ended = PEER_END_CLOSED, .torrent = g->torrent};
+	struct talk t = {
+		.worker = worker,
+		.st = &s->torrents[g->torrent],
+		.stream = g->stream,
+		.send_since_ms = clock_ms(),
+	};
+	struct conversation_start start = {
+		.torrent = t.st->torrent,
+		.address = candidate->address,
+		.wake_fd = worker->mailbox.wake_fd,
+		.fast = g->theirs.fast,
+		.extended = g->theirs.extended,
+		.give_only = t.st->mode != SESSION_LEECH,
+		.port = s->port,
+	};
+
+	if (conversation_begin(&t.conversation, &start, clock_ms())) {
+		intake_begin(&t.intake, &t.conversation, s->blocks);
+		outgoing_begin(&t.outgoing, t.st, &t.conversation);
+		tell_peer(&t, candidate, &g->theirs, PEER_CONNECTED, "");
+		if (candidate->socket < 0)
+			tell_coordinator(&t, candidate);
+
+		struct talk_end end = converse(&t);
+
+		result.ended = end.ended;
+		result.got_data = t.conversation.payload > 0;
+		result.listen_port = t.conversation.listen_port;
+		tell_peer(&t, candidate, &g->theirs, PEER_CLOSED, end.reason);
+		flush(&t, clock_ms());
+		outgoing_end(&t.outgoing);
+		intake_end(&t.intake);
+		conversation_end(&t.conversation);
+	}
+	stream_close(&t.stream);
+	return result;
+}
+
+struct worker_result worker_talk(
+	struct worker *worker, const struct candidate *candidate)
+{
+	struct greeting g;
+
+	if (!greet(worker, candidate, &g))
+		return (struct worker_result){
+			.ended = g.failed, .torrent = g.torrent};
+	return talk_after_greeting(worker, candidate, &g);
+}

@@ -1,0 +1,359 @@
+#include "client/session/worker_pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/session/session_context.h"
+#include "shared/clock.h"
+
+enum {
+	STACK_SIZE = 256 * 1024,
+	/* A peer that moved nothing for so long does no good... */
+	IDLE_MS = 10 * 1000,
+	/* ... and one that has not even shaken hands does none sooner. */
+	UNMET_MS = 3 * 1000,
+};
+
+enum slot_state {
+	SLOT_FREE,
+	SLOT_GIVEN, /* a peer waits for the worker to begin */
+	SLOT_BUSY,
+	SLOT_ENDED, /* and the coordinator is still to hear of it */
+};
+
+struct slot {
+	struct worker worker;
+	pthread_t thread;
+	pthread_cond_t given;
+
+	/* Guarded by the pool's lock. */
+	enum slot_state state;
+	struct candidate candidate;
+	bool leaving; /* was asked to go */
+	bool met;
+	bool dialled;
+	int torrent;
+	uint8_t peer_id[PEER_ID_SIZE];
+};
+
+struct worker_pool {
+	pthread_mutex_t lock;
+	const struct session_context *session;
+	unsigned size;    /* slots made */
+	unsigned started; /* of these, with a thread */
+
+	/* Guarded by `lock`. */
+	bool closing;
+	unsigned free;
+	struct slot slots[];
+};
+
+static void push_ended(struct slot *slot, const struct worker_result *result)
+{
+	struct candidate c = slot->candidate;
+
+	c.source = FROM_WORKER;
+	c.dialled = c.socket < 0;
+	c.socket = -1;
+	c.torrent = result->torrent;
+	c.ended = result->ended;
+	c.got_data = result->got_data;
+	c.listen_port = result->listen_port;
+	c.worker = slot->worker.index;
+	/* The queue keeps room for every worker; false: it is closed, and
+	 * nobody is to hear of anything. */
+	(void)peer_queue_push(slot->worker.session->queue, &c);
+}
+
+/* Wait for a peer; false: the pool closes. */
+static bool next_peer(struct worker_pool *pool, struct slot *slot)
+{
+	pthread_mutex_lock(&pool->lock);
+	while (slot->state != SLOT_GIVEN && !pool->closing)
+		pthread_cond_wait(&slot->given, &pool->lock);
+	bool go = slot->state == SLOT_GIVEN;
+	if (go)
+		slot->state = SLOT_BUSY;
+	pthread_mutex_unlock(&pool->lock);
+	return go;
+}
+
+static void *run(void *arg)
+{
+	struct slot *slot = arg;
+	struct worker_pool *pool = slot->worker.pool;
+
+	while (next_peer(pool, slot)) {
+		struct worker_result result =
+			worker_talk(&slot->worker, &slot->candidate);
+
+		pthread_mutex_lock(&pool->lock);
+		slot->state = SLOT_ENDED;
+		slot->met = false;
+		slot->worker.met = false;
+		slot->worker.torrent = -1;
+		pthread_mutex_unlock(&pool->lock);
+		push_ended(slot, &result);
+	}
+	return NULL;
+}
+
+static bool start_slot(struct worker_pool *pool, unsigned index)
+{
+	struct slot *slot = &pool->slots[index];
+	pthread_attr_t attr;
+
+	slot->worker.index = index;
+	slot->worker.pool = pool;
+	slot->worker.session = pool->session;
+	atomic_init(&slot->worker.torrent, -1);
+	if (!mailbox_init(&slot->worker.mailbox))
+		return false;
+	pthread_cond_init(&slot->given, NULL);
+	pool->size = index + 1;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	bool ok = pthread_create(&slot->thread, &attr, run, slot) == 0;
+	pthread_attr_destroy(&attr);
+	if (ok)
+		pool->started = index + 1;
+	return ok;
+}
+
+struct worker_pool *worker_pool_create(unsigned count,
+	const struct session_context *session, struct error *err)
+{
+	struct worker_pool *pool =
+		calloc(1, sizeof(*pool) + count * sizeof(pool->slots[0]));
+
+	if (!pool) {
+		error_set(err, "workers: out of memory");
+		return NULL;
+	}
+	pthread_mutex_init(&pool->lock, NULL);
+	pool->session = session;
+	for (unsigned i = 0; i < count; i++) {
+		if (!start_slot(pool, i))
+			break;
+	}
+	/* Few threads or descriptors are to be had: work with what there is. */
+	if (pool->started == 0) {
+		error_set_errno(err, "workers: cannot start a thread");
+		worker_pool_destroy(pool);
+		return NULL;
+	}
+	pthread_mutex_lock(&pool->lock);
+	pool->free = pool->started;
+	pthread_mutex_unlock(&pool->lock);
+	return pool;
+}
+
+void worker_pool_destroy(struct worker_pool *pool)
+{
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->closing = true;
+	for (unsigned i = 0; i < pool->size; i++) {
+		mailbox_post(&pool->slots[i].worker.mailbox, LETTER_STOP);
+		pthread_cond_signal(&pool->slots[i].given);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned i = 0; i < pool->started; i++)
+		pthread_join(pool->slots[i].thread, NULL);
+	for (unsigned i = 0; i < pool->size; i++) {
+		pthread_cond_destroy(&pool->slots[i].given);
+		mailbox_finish(&pool->slots[i].worker.mailbox);
+	}
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
+
+unsigned worker_pool_size(const struct worker_pool *pool)
+{
+	return pool->started;
+}
+
+unsigned worker_pool_free(const struct worker_pool *pool)
+{
+	/* Only the coordinator, who asks, changes it. */
+	return pool->free;
+}
+
+static struct slot *find_free_locked(struct worker_pool *pool)
+{
+	for (unsigned i = 0; i < pool->started; i++) {
+		if (pool->slots[i].state == SLOT_FREE)
+			return &pool->slots[i];
+	}
+	return NULL;
+}
+
+bool worker_pool_assign(struct worker_pool *pool, const struct candidate *c)
+{
+	pthread_mutex_lock(&pool->lock);
+	struct slot *slot = pool->closing ? NULL : find_free_locked(pool);
+	if (slot) {
+		slot->state = SLOT_GIVEN;
+		slot->candidate = *c;
+		slot->leaving = false;
+		slot->torrent = c->torrent;
+		mailbox_clear(&slot->worker.mailbox);
+		slot->worker.since_ms = clock_ms();
+		slot->worker.useful_ms = slot->worker.since_ms;
+		slot->worker.torrent = c->torrent;
+		slot->worker.peer_is_seed = false;
+		pool->free--;
+		pthread_cond_signal(&slot->given);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return slot != NULL;
+}
+
+void worker_pool_release(struct worker_pool *pool, unsigned worker)
+{
+	pthread_mutex_lock(&pool->lock);
+	if (pool->slots[worker].state == SLOT_ENDED) {
+		pool->slots[worker].state = SLOT_FREE;
+		pool->free++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static bool talks(const struct slot *slot)
+{
+	return slot->state == SLOT_GIVEN || slot->state == SLOT_BUSY;
+}
+
+static void ask_to_leave_locked(struct slot *slot, enum letter letter)
+{
+	slot->leaving = true;
+	mailbox_post(&slot->worker.mailbox, letter);
+}
+
+void worker_pool_stop_torrent(struct worker_pool *pool, int torrent)
+{
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (talks(slot) &&
+			(torrent < 0 || slot->worker.torrent == torrent))
+			ask_to_leave_locked(slot, LETTER_STOP);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void worker_pool_stop_address(
+	struct worker_pool *pool, const struct endpoint *ip)
+{
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (talks(slot) &&
+			endpoint_same_ip(&slot->candidate.address, ip))
+			ask_to_leave_locked(slot, LETTER_BANNED);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static unsigned same_address_locked(
+	const struct worker_pool *pool, const struct slot *as)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < pool->started; i++) {
+		const struct slot *slot = &pool->slots[i];
+		if (talks(slot) && !slot->leaving &&
+			endpoint_same_ip(&slot->candidate.address,
+				&as->candidate.address))
+			count++;
+	}
+	return count;
+}
+
+static bool does_no_good(const struct slot *slot, uint64_t now_ms)
+{
+	const struct worker *w = &slot->worker;
+
+	if (!talks(slot) || slot->leaving)
+		return false;
+	return w->met ? now_ms - w->useful_ms >= IDLE_MS
+		      : now_ms - w->since_ms >= UNMET_MS;
+}
+
+bool worker_pool_make_room(struct worker_pool *pool, uint64_t now_ms)
+{
+	struct slot *worst = NULL;
+	unsigned worst_alike = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (!does_no_good(slot, now_ms))
+			continue;
+		/* Of an address that holds many first, then the longest idle.
+		 */
+		unsigned alike = same_address_locked(pool, slot);
+		if (!worst || alike > worst_alike ||
+			(alike == worst_alike &&
+				slot->worker.useful_ms <
+					worst->worker.useful_ms)) {
+			worst = slot;
+			worst_alike = alike;
+		}
+	}
+	if (worst)
+		ask_to_leave_locked(worst, LETTER_MAKE_ROOM);
+	pthread_mutex_unlock(&pool->lock);
+	return worst != NULL;
+}
+
+struct worker_counts worker_pool_counts(
+	const struct worker_pool *pool, int torrent)
+{
+	struct worker_counts counts = {0};
+
+	for (unsigned i = 0; i < pool->started; i++) {
+		const struct worker *w = &pool->slots[i].worker;
+		if (!w->met || w->torrent != torrent)
+			continue;
+		counts.connected++;
+		counts.seeds += w->peer_is_seed;
+	}
+	return counts;
+}
+
+bool worker_pool_meet(struct worker *worker, int torrent,
+	const uint8_t peer_id[PEER_ID_SIZE], bool dialled)
+{
+	struct worker_pool *pool = worker->pool;
+	struct slot *mine = &pool->slots[worker->index];
+	bool stays = true;
+
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned i = 0; i < pool->started && stays; i++) {
+		struct slot *other = &pool->slots[i];
+		if (other == mine || !other->met || other->leaving ||
+			other->torrent != torrent ||
+			memcmp(other->peer_id, peer_id, PEER_ID_SIZE) != 0)
+			continue;
+		bool ours_larger = memcmp(worker->session->peer_id, peer_id,
+					   PEER_ID_SIZE) > 0;
+		if (other->dialled != dialled && dialled == ours_larger)
+			ask_to_leave_locked(other, LETTER_DUPLICATE);
+		else
+			stays = false;
+	}
+	if (stays) {
+		mine->met = true;
+		mine->dialled = dialled;
+		mine->torrent = torrent;
+		memcpy(mine->peer_id, peer_id, PEER_ID_SIZE);
+		worker->torrent = torrent;
+		worker->met = true;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return stays;
+}

@@ -1,0 +1,88 @@
+#ifndef CLIENT_SESSION_WORKER_POOL_H
+#define CLIENT_SESSION_WORKER_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/discovery/peer_queue.h"
+#include "client/session/mailbox.h"
+#include "shared/announce.h"
+#include "shared/endpoint.h"
+#include "shared/error.h"
+
+struct session_context;
+
+/* The fixed pool of workers: who is free, who talks to whom.  A worker belongs
+ * to the coordinator's hands while free, and to its peer until it has ended and
+ * the coordinator has heard of it (worker_pool_release).
+ *
+ * Threads: assign, release, stop..., make_room and counts by the coordinator;
+ * meet and the rest of struct worker by that worker. */
+struct worker_pool;
+
+/* What a worker is about, as others may see it. */
+struct worker {
+	unsigned index;
+	struct worker_pool *pool;
+	const struct session_context *session;
+	struct mailbox mailbox;
+
+	/* Read by the coordinator, for the display and for who goes first. */
+	_Atomic uint64_t since_ms;  /* the peer came */
+	_Atomic uint64_t useful_ms; /* payload last moved, either way */
+	atomic_int torrent;         /* index, once it is known; else -1 */
+	atomic_bool met;            /* handshakes are exchanged */
+	atomic_bool peer_is_seed;
+};
+
+struct worker_pool *worker_pool_create(unsigned count,
+	const struct session_context *session, struct error *err);
+
+/* Ask all to end, and wait for them.  NULL is allowed. */
+void worker_pool_destroy(struct worker_pool *pool);
+
+unsigned worker_pool_size(const struct worker_pool *pool);
+unsigned worker_pool_free(const struct worker_pool *pool);
+
+/* Give a peer to a free worker; its socket is then the worker's.  False: none
+ * is free, or the pool is closing. */
+bool worker_pool_assign(struct worker_pool *pool, const struct candidate *c);
+
+/* The worker's end was heard of: it is free. */
+void worker_pool_release(struct worker_pool *pool, unsigned worker);
+
+/* All who talk for this torrent (-1: all), or with this address. */
+void worker_pool_stop_torrent(struct worker_pool *pool, int torrent);
+void worker_pool_stop_address(
+	struct worker_pool *pool, const struct endpoint *ip);
+
+/* A newcomer waits: let go of the peer that does the least good, if there is
+ * one that does none (PROMISES, "full pool").  False: all are of use. */
+bool worker_pool_make_room(struct worker_pool *pool, uint64_t now_ms);
+
+struct worker_counts {
+	unsigned connected;
+	unsigned seeds;
+};
+struct worker_counts worker_pool_counts(
+	const struct worker_pool *pool, int torrent);
+
+/* By a worker: the peer says it is `peer_id`.  False: another worker talks to
+ * it already, and this connection is the one to go.  (Both sides decide alike:
+ * of two connections the one dialled by the larger id stays.) */
+bool worker_pool_meet(struct worker *worker, int torrent,
+	const uint8_t peer_id[PEER_ID_SIZE], bool dialled);
+
+/* The loop of one worker's conversation; in worker.c. */
+struct worker_result {
+	enum peer_end ended;
+	int torrent;
+	bool got_data;
+	uint16_t listen_port;
+};
+struct worker_result worker_talk(
+	struct worker *worker, const struct candidate *candidate);
+
+#endif

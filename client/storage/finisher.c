@@ -1,0 +1,167 @@
+#include "client/storage/finisher.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "client/storage/storage.h"
+#include "shared/metainfo.h"
+#include "shared/piece_check.h"
+
+enum {
+	MAX_THREADS = 16,
+	/* Waiting jobs for each thread: one, so that it need not wait for the
+	 * next; more would only be memory held. */
+	QUEUED_EACH = 1,
+	/* Buffers in one call to storage_write: 4 MiB of 16 KiB blocks. */
+	SEGMENTS = 256,
+};
+
+struct finisher {
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a job came, or `closed` */
+
+	/* Set once. */
+	unsigned thread_count;
+	pthread_t threads[MAX_THREADS];
+
+	/* Guarded by `lock`. */
+	bool closed;
+	size_t head, count;
+	struct finisher_job ring[MAX_THREADS * QUEUED_EACH];
+};
+
+static bool write_piece(
+	const struct finisher_job *job, uint32_t size, struct error *err)
+{
+	uint64_t offset = (uint64_t)job->index * job->m->piece_length;
+	struct iovec iov[SEGMENTS];
+	uint32_t done = 0;
+	size_t block = 0;
+
+	while (done < size) {
+		uint32_t start = done;
+		size_t n = 0;
+
+		for (; n < SEGMENTS && done < size; n++, block++) {
+			uint32_t len = size - done < job->block_size
+				? size - done
+				: job->block_size;
+			iov[n] = (struct iovec){job->blocks[block], len};
+			done += len;
+		}
+		if (!storage_write(job->storage, offset + start, iov, n, err))
+			return false;
+	}
+	return true;
+}
+
+static bool check_piece(struct piece_check *check,
+	const struct finisher_job *job, uint32_t size)
+{
+	piece_check_begin(check, job->m, job->index);
+	for (uint32_t done = 0; done < size; done += job->block_size) {
+		uint32_t len = size - done < job->block_size ? size - done
+							     : job->block_size;
+		piece_check_update(
+			check, job->blocks[done / job->block_size], len);
+	}
+	return piece_check_end(check);
+}
+
+static void finish(struct piece_check *check, const struct finisher_job *job)
+{
+	uint32_t size = metainfo_piece_size(job->m, job->index);
+	enum finisher_result result = FINISHER_BAD;
+	struct error err = {""};
+
+	if (!check) {
+		error_set(&err, "cannot hash: out of memory");
+		result = FINISHER_ERROR;
+	} else if (check_piece(check, job, size)) {
+		result = write_piece(job, size, &err) ? FINISHER_GOOD
+						      : FINISHER_ERROR;
+	}
+	job->done(job->ctx, job->piece, result, &err);
+}
+
+static bool next_job(struct finisher *f, struct finisher_job *ret)
+{
+	pthread_mutex_lock(&f->lock);
+	while (f->count == 0 && !f->closed)
+		pthread_cond_wait(&f->changed, &f->lock);
+	bool taken = f->count > 0;
+	if (taken) {
+		*ret = f->ring[f->head];
+		f->head = (f->head + 1) % (MAX_THREADS * QUEUED_EACH);
+		f->count--;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return taken;
+}
+
+static void *run(void *arg)
+{
+	struct finisher *f = arg;
+	struct piece_check *check = piece_check_create();
+	struct finisher_job job;
+
+	while (next_job(f, &job))
+		finish(check, &job);
+	piece_check_destroy(check);
+	return NULL;
+}
+
+struct finisher *finisher_create(unsigned threads)
+{
+	struct finisher *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->changed, NULL);
+	if (threads > MAX_THREADS)
+		threads = MAX_THREADS;
+	for (unsigned i = 0; i < threads; i++) {
+		/* Fewer will do: pushers lend a hand. */
+		if (pthread_create(&f->threads[i], NULL, run, f) != 0)
+			break;
+		f->thread_count++;
+	}
+	return f;
+}
+
+void finisher_destroy(struct finisher *f)
+{
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->closed = true;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	for (unsigned i = 0; i < f->thread_count; i++)
+		pthread_join(f->threads[i], NULL);
+	pthread_cond_destroy(&f->changed);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+void finisher_push(struct finisher *f, const struct finisher_job *job)
+{
+	pthread_mutex_lock(&f->lock);
+	bool queued = f->count < f->thread_count * QUEUED_EACH;
+	if (queued) {
+		f->ring[(f->head + f->count) % (MAX_THREADS * QUEUED_EACH)] =
+			*job;
+		f->count++;
+		pthread_cond_signal(&f->changed);
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (queued)
+		return;
+
+	/* All are busy. */
+	struct piece_check *check = piece_check_create();
+	finish(check, job);
+	piece_check_destroy(check);
+}

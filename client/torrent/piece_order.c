@@ -1,0 +1,94 @@
+#include "client/torrent/piece_order.h"
+
+#include <stdlib.h>
+
+/* How many candidates are compared for one choice: all, in torrents of usual
+ * size; in huge ones a sample, so that a choice takes microseconds. */
+enum { RAREST_SAMPLE = 8192 };
+
+bool piece_order_init(struct piece_order_state *s, enum piece_order order,
+	uint32_t piece_count, uint64_t seed)
+{
+	*s = (struct piece_order_state){.order = order, .dice = seed | 1};
+	if (order == PIECE_ORDER_SEQUENTIAL)
+		return true;
+	s->availability = calloc(piece_count, sizeof(*s->availability));
+	return s->availability != NULL;
+}
+
+void piece_order_finish(struct piece_order_state *s)
+{
+	free(s->availability);
+	*s = (struct piece_order_state){0};
+}
+
+void piece_order_count_piece(struct piece_order_state *s, uint32_t piece)
+{
+	if (s->availability && s->availability[piece] < UINT16_MAX)
+		s->availability[piece]++;
+}
+
+void piece_order_count_peer(
+	struct piece_order_state *s, const struct bitfield *has, bool came)
+{
+	if (!s->availability)
+		return;
+	for (uint32_t i = 0; i < has->count; i++) {
+		i = bitfield_find(has, NULL, NULL, i, has->count);
+		if (i == BITFIELD_NONE)
+			return;
+		if (came && s->availability[i] < UINT16_MAX)
+			s->availability[i]++;
+		else if (!came && s->availability[i] > 0)
+			s->availability[i]--;
+	}
+}
+
+/* xorshift64: no dice of value are thrown here, only ties broken. */
+static uint64_t dice(struct piece_order_state *s)
+{
+	s->dice ^= s->dice << 13;
+	s->dice ^= s->dice >> 7;
+	s->dice ^= s->dice << 17;
+	return s->dice;
+}
+
+static uint32_t rarest(struct piece_order_state *s, const struct bitfield *has,
+	const struct bitfield *have, const struct bitfield *taken)
+{
+	uint32_t count = has->count;
+	uint32_t start = (uint32_t)(dice(s) % count);
+	uint32_t best = BITFIELD_NONE;
+
+	/* From a random place once round, so that equals are chosen evenly
+	 * enough and two clients do not choose alike. */
+	for (uint32_t lap = 0, seen = 0; lap < 2; lap++) {
+		uint32_t at = lap ? 0 : start;
+		uint32_t end = lap ? start : count;
+
+		for (; seen < RAREST_SAMPLE; seen++, at++) {
+			at = bitfield_find(has, have, taken, at, end);
+			if (at == BITFIELD_NONE)
+				break;
+			if (best == BITFIELD_NONE ||
+				s->availability[at] < s->availability[best])
+				best = at;
+		}
+	}
+	return best;
+}
+
+uint32_t piece_order_next(struct piece_order_state *s,
+	const struct bitfield *has, const struct bitfield *have,
+	const struct bitfield *taken)
+{
+	if (s->order == PIECE_ORDER_RAREST)
+		return rarest(s, has, have, taken);
+
+	uint32_t first =
+		bitfield_find(NULL, have, NULL, s->first_missing, have->count);
+	if (first == BITFIELD_NONE)
+		return BITFIELD_NONE;
+	s->first_missing = first;
+	return bitfield_find(has, have, taken, first, has->count);
+}

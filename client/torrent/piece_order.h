@@ -1,0 +1,36 @@
+#ifndef CLIENT_TORRENT_PIECE_ORDER_H
+#define CLIENT_TORRENT_PIECE_ORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/torrent/bitfield.h"
+
+/* Which missing piece is opened next: the picker's only point of strategy.
+ * Pure; not locked. */
+enum piece_order { PIECE_ORDER_SEQUENTIAL, PIECE_ORDER_RAREST };
+
+struct piece_order_state {
+	enum piece_order order;
+	uint32_t first_missing; /* every piece before it is had */
+	uint16_t *availability; /* RAREST: copies among the other peers */
+	uint64_t dice;          /* state of a small generator, for ties */
+};
+
+/* False: out of memory. */
+bool piece_order_init(struct piece_order_state *s, enum piece_order order,
+	uint32_t piece_count, uint64_t seed);
+void piece_order_finish(struct piece_order_state *s);
+
+/* A peer has one more piece, or (`has` as a whole) came or went. */
+void piece_order_count_piece(struct piece_order_state *s, uint32_t piece);
+void piece_order_count_peer(
+	struct piece_order_state *s, const struct bitfield *has, bool came);
+
+/* The piece to open for a peer that has `has`, among those neither in `have`
+ * nor in `taken`; BITFIELD_NONE: there is none. */
+uint32_t piece_order_next(struct piece_order_state *s,
+	const struct bitfield *has, const struct bitfield *have,
+	const struct bitfield *taken);
+
+#endif

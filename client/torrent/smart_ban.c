@@ -1,0 +1,112 @@
+#include "client/torrent/smart_ban.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One failure of one piece. */
+struct failure {
+	struct failure *next; /* younger */
+	uint32_t index;
+	uint32_t count;
+	struct smart_ban_block blocks[];
+};
+
+struct smart_ban {
+	struct failure *oldest;
+	struct failure **end; /* where the next one is hung */
+	size_t blocks;        /* remembered over all */
+};
+
+struct smart_ban *smart_ban_create(void)
+{
+	struct smart_ban *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->end = &s->oldest;
+	return s;
+}
+
+/* Unhang and free the failure at *at. */
+static void forget(struct smart_ban *s, struct failure **at)
+{
+	struct failure *f = *at;
+
+	*at = f->next;
+	if (s->end == &f->next)
+		s->end = at;
+	s->blocks -= f->count;
+	free(f);
+}
+
+void smart_ban_destroy(struct smart_ban *s)
+{
+	if (!s)
+		return;
+	while (s->oldest)
+		forget(s, &s->oldest);
+	free(s);
+}
+
+void smart_ban_failed(struct smart_ban *s, uint32_t index,
+	const struct smart_ban_block *blocks, uint32_t count)
+{
+	if (count > SMART_BAN_MAX_BLOCKS)
+		return;
+	while (s->blocks > SMART_BAN_MAX_BLOCKS - count)
+		forget(s, &s->oldest);
+
+	struct failure *f = malloc(sizeof(*f) + count * sizeof(f->blocks[0]));
+	if (!f)
+		return;
+	f->next = NULL;
+	f->index = index;
+	f->count = count;
+	memcpy(f->blocks, blocks, count * sizeof(f->blocks[0]));
+	*s->end = f;
+	s->end = &f->next;
+	s->blocks += count;
+}
+
+bool smart_ban_remembers(const struct smart_ban *s, uint32_t index)
+{
+	for (const struct failure *f = s->oldest; f; f = f->next) {
+		if (f->index == index)
+			return true;
+	}
+	return false;
+}
+
+static size_t add_once(struct endpoint *list, size_t count, size_t max,
+	const struct endpoint *who)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (endpoint_same_ip(&list[i], who))
+			return count;
+	}
+	if (count < max)
+		list[count++] = *who;
+	return count;
+}
+
+size_t smart_ban_passed(struct smart_ban *s, uint32_t index,
+	const uint64_t *fingerprints, uint32_t count, struct endpoint *ret,
+	size_t max)
+{
+	struct failure **at = &s->oldest;
+	size_t guilty = 0;
+
+	while (*at) {
+		struct failure *f = *at;
+		if (f->index != index) {
+			at = &f->next;
+			continue;
+		}
+		for (uint32_t i = 0; i < f->count && i < count; i++) {
+			const struct smart_ban_block *b = &f->blocks[i];
+			if (b->known && b->fingerprint != fingerprints[i])
+				guilty = add_once(ret, guilty, max, &b->giver);
+		}
+		forget(s, at);
+	}
+	return guilty;
+}

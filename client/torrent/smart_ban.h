@@ -1,0 +1,42 @@
+#ifndef CLIENT_TORRENT_SMART_BAN_H
+#define CLIENT_TORRENT_SMART_BAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/endpoint.h"
+
+/* Who lied?  When a piece that several peers gave does not match its hash, the
+ * fingerprints of its blocks are kept with who gave them.  Once the piece has
+ * come right, whoever gave a block that differs is guilty; nobody else is ever
+ * banned (PROMISES P10).  Pure; not locked. */
+struct smart_ban;
+
+enum {
+	SMART_BAN_MAX_BLOCKS = 65536
+}; /* remembered; the oldest piece goes first */
+
+struct smart_ban_block {
+	uint64_t fingerprint; /* keyed, so that nobody can make two alike */
+	struct endpoint giver;
+	bool known; /* whether `giver` is */
+};
+
+struct smart_ban *smart_ban_create(void);
+void smart_ban_destroy(struct smart_ban *s);
+
+/* Piece `index` failed with these blocks. */
+void smart_ban_failed(struct smart_ban *s, uint32_t index,
+	const struct smart_ban_block *blocks, uint32_t count);
+
+/* Is anything remembered of the piece?  Else fingerprints need not be made. */
+bool smart_ban_remembers(const struct smart_ban *s, uint32_t index);
+
+/* It has come right, with these fingerprints: the guilty, each once, at most
+ * `max`.  What was remembered of the piece is forgotten. */
+size_t smart_ban_passed(struct smart_ban *s, uint32_t index,
+	const uint64_t *fingerprints, uint32_t count, struct endpoint *ret,
+	size_t max);
+
+#endif

@@ -1,0 +1,465 @@
+#include "client/torrent/torrent.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "client/torrent/block_pool.h"
+#include "client/torrent/open_piece.h"
+#include "client/torrent/smart_ban.h"
+#include "shared/metainfo.h"
+#include "shared/random_bytes.h"
+
+struct torrent {
+	pthread_mutex_t lock;
+
+	/* Set once, by create. */
+	const struct metainfo *m;
+	struct block_pool *pool;
+	uint64_t fingerprint_key;
+
+	/* Guarded by `lock`. */
+	struct picker *picker;
+	struct smart_ban *smart_ban;
+	struct torrent_peer *peers;
+	uint32_t *news; /* the log: pieces in the order they were completed */
+
+	/* Written under `lock`, read by all. */
+	_Atomic size_t news_count;
+	_Atomic uint32_t have_count;
+	_Atomic uint64_t have_bytes;
+};
+
+struct torrent *torrent_create(const struct metainfo *m,
+	struct block_pool *pool, enum piece_order order, uint64_t budget)
+{
+	struct torrent *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	pthread_mutex_init(&t->lock, NULL);
+	t->m = m;
+	t->pool = pool;
+	t->fingerprint_key = random_u64();
+	t->picker = picker_create(m, pool, order, budget, random_u64());
+	t->smart_ban = smart_ban_create();
+	if (!t->picker || !t->smart_ban) {
+		torrent_destroy(t);
+		return NULL;
+	}
+	return t;
+}
+
+void torrent_destroy(struct torrent *t)
+{
+	if (!t)
+		return;
+	picker_destroy(t->picker);
+	smart_ban_destroy(t->smart_ban);
+	free(t->news);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+const struct metainfo *torrent_metainfo(const struct torrent *t)
+{
+	return t->m;
+}
+
+/* ---- waking ---- */
+
+enum { WAKE_AT_ONCE = 64 };
+
+/* Wake the sleeping peers.  Writing to an eventfd is I/O, so it is done without
+ * the lock; a peer is claimed by clearing `sleeping`, so that each is woken
+ * once however many rounds it takes. */
+static void wake_sleepers(struct torrent *t)
+{
+	int fds[WAKE_AT_ONCE];
+	size_t count;
+
+	do {
+		count = 0;
+		pthread_mutex_lock(&t->lock);
+		for (struct torrent_peer *p = t->peers;
+			p && count < WAKE_AT_ONCE; p = p->next) {
+			if (atomic_load(&p->sleeping) &&
+				atomic_exchange(&p->sleeping, false))
+				fds[count++] = p->wake_fd;
+		}
+		pthread_mutex_unlock(&t->lock);
+		for (size_t i = 0; i < count; i++)
+			(void)!write(fds[i], &(uint64_t){1}, sizeof(uint64_t));
+	} while (count == WAKE_AT_ONCE);
+}
+
+void torrent_sleeping(struct torrent_peer *peer, bool sleeping)
+{
+	atomic_store(&peer->sleeping, sleeping);
+}
+
+/* ---- what is had ---- */
+
+static void count_have_locked(struct torrent *t, uint32_t piece, bool had)
+{
+	uint32_t size = metainfo_piece_size(t->m, piece);
+
+	t->have_count += had ? 1 : UINT32_MAX;
+	t->have_bytes += had ? size : -(uint64_t)size;
+}
+
+void torrent_set_have(struct torrent *t, const uint8_t *good)
+{
+	pthread_mutex_lock(&t->lock);
+	for (uint32_t i = 0; i < t->m->piece_count; i++) {
+		if (!good[i] || bitfield_has(picker_have(t->picker), i))
+			continue;
+		picker_set_have(t->picker, i);
+		count_have_locked(t, i, true);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+uint32_t torrent_have_count(const struct torrent *t) { return t->have_count; }
+uint64_t torrent_have_bytes(const struct torrent *t) { return t->have_bytes; }
+
+bool torrent_complete(const struct torrent *t)
+{
+	return t->have_count == t->m->piece_count;
+}
+
+void torrent_have(struct torrent *t, struct bitfield *ret, size_t *ret_log)
+{
+	pthread_mutex_lock(&t->lock);
+	bitfield_copy(ret, picker_have(t->picker));
+	*ret_log = t->news_count;
+	pthread_mutex_unlock(&t->lock);
+}
+
+size_t torrent_news(struct torrent *t, size_t *at, uint32_t *ret, size_t max)
+{
+	if (!torrent_has_news(t, *at))
+		return 0;
+
+	pthread_mutex_lock(&t->lock);
+	size_t count = t->news_count - *at;
+	if (count > max)
+		count = max;
+	memcpy(ret, t->news + *at, count * sizeof(*ret));
+	pthread_mutex_unlock(&t->lock);
+	*at += count;
+	return count;
+}
+
+bool torrent_has_news(const struct torrent *t, size_t at)
+{
+	return t->news_count > at;
+}
+
+bool torrent_has(struct torrent *t, uint32_t piece)
+{
+	if (torrent_complete(t))
+		return piece < t->m->piece_count;
+
+	pthread_mutex_lock(&t->lock);
+	bool has = bitfield_has(picker_have(t->picker), piece);
+	pthread_mutex_unlock(&t->lock);
+	return has;
+}
+
+void torrent_lose(struct torrent *t, uint32_t piece)
+{
+	pthread_mutex_lock(&t->lock);
+	if (bitfield_has(picker_have(t->picker), piece)) {
+		picker_clear_have(t->picker, piece);
+		count_have_locked(t, piece, false);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+static uint32_t count_bits(
+	const struct bitfield *b, uint32_t from, uint32_t end)
+{
+	uint32_t count = 0;
+
+	while (from < end) {
+		uint32_t upto = (from / 64 + 1) * 64;
+		if (upto > end)
+			upto = end;
+		uint64_t word = b->words[from / 64] << from % 64;
+		word >>= 64 - (upto - from);
+		count += (uint32_t)__builtin_popcountll(word);
+		from = upto;
+	}
+	return count;
+}
+
+void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
+{
+	uint64_t pieces = t->m->piece_count;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < cells; i++) {
+		uint32_t from = (uint32_t)(i * pieces / cells);
+		uint32_t end = (uint32_t)((i + 1) * pieces / cells);
+		if (end == from)
+			end = from + 1; /* fewer pieces than cells */
+		uint32_t had = count_bits(picker_have(t->picker), from, end);
+		ret[i] = (uint8_t)(had * 255ULL / (end - from));
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- peers ---- */
+
+void torrent_join(struct torrent *t, struct torrent_peer *peer)
+{
+	peer->pick.current = 0;
+	atomic_store(&peer->sleeping, false);
+	atomic_store(&peer->prune, false);
+	atomic_store(&peer->corrupt, false);
+
+	pthread_mutex_lock(&t->lock);
+	peer->next = t->peers;
+	t->peers = peer;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void torrent_leave(struct torrent *t, struct torrent_peer *peer)
+{
+	pthread_mutex_lock(&t->lock);
+	picker_release(t->picker, peer->pick.asked, peer->pick.asked_count);
+	picker_rest(t->picker, &peer->pick);
+	picker_count_peer(t->picker, &peer->pick, false);
+	struct torrent_peer **at = &t->peers;
+	while (*at != peer)
+		at = &(*at)->next;
+	*at = peer->next;
+	pthread_mutex_unlock(&t->lock);
+
+	wake_sleepers(t);
+}
+
+void torrent_peer_has_piece(
+	struct torrent *t, struct torrent_peer *peer, uint32_t piece)
+{
+	(void)peer;
+	pthread_mutex_lock(&t->lock);
+	picker_count_piece(t->picker, piece);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void torrent_peer_has_many(struct torrent *t, struct torrent_peer *peer)
+{
+	pthread_mutex_lock(&t->lock);
+	picker_count_peer(t->picker, &peer->pick, true);
+	pthread_mutex_unlock(&t->lock);
+}
+
+size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
+	struct block_id *ret, size_t max)
+{
+	pthread_mutex_lock(&t->lock);
+	size_t count = picker_reserve(t->picker, &peer->pick, ret, max);
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
+void torrent_release(struct torrent *t, struct torrent_peer *peer,
+	const struct block_id *blocks, size_t count, bool rest)
+{
+	pthread_mutex_lock(&t->lock);
+	picker_release(t->picker, blocks, count);
+	if (rest)
+		picker_rest(t->picker, &peer->pick);
+	pthread_mutex_unlock(&t->lock);
+
+	if (count > 0)
+		wake_sleepers(t);
+}
+
+/* Others who asked for a block that has come look through their lists. */
+static void prune_others_locked(
+	struct torrent *t, const struct torrent_peer *but)
+{
+	for (struct torrent_peer *p = t->peers; p; p = p->next) {
+		if (p != but)
+			atomic_store(&p->prune, true);
+	}
+}
+
+size_t torrent_receive(struct torrent *t, struct torrent_peer *peer,
+	struct arrival *arrivals, size_t count, struct open_piece **ret_full)
+{
+	size_t full = 0;
+	bool others = false;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < count; i++) {
+		struct arrival *a = &arrivals[i];
+		bool asked_others = false;
+
+		switch (picker_receive(t->picker, &peer->pick, &a->block,
+			a->memory, a->asked, &asked_others, &ret_full[full])) {
+		case PICKER_FULL:
+			full++;
+			a->memory = NULL;
+			break;
+		case PICKER_TAKEN:
+			a->memory = NULL;
+			break;
+		case PICKER_NOT_WANTED:
+			break;
+		}
+		others |= asked_others;
+	}
+	if (others)
+		prune_others_locked(t, peer);
+	pthread_mutex_unlock(&t->lock);
+
+	if (others)
+		wake_sleepers(t);
+	return full;
+}
+
+size_t torrent_prune(struct torrent *t, struct torrent_peer *peer,
+	size_t *ret_places, size_t max)
+{
+	size_t count = 0;
+
+	if (!atomic_load(&peer->prune) || !atomic_exchange(&peer->prune, false))
+		return 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < peer->pick.asked_count && count < max; i++) {
+		if (!picker_wants(t->picker, &peer->pick.asked[i]))
+			ret_places[count++] = i;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
+bool torrent_peer_has_letters(const struct torrent_peer *peer)
+{
+	return atomic_load(&peer->prune) || atomic_load(&peer->corrupt);
+}
+
+bool torrent_peer_corrupt(const struct torrent_peer *peer)
+{
+	return atomic_load(&peer->corrupt);
+}
+
+/* ---- what finishers tell ---- */
+
+static uint64_t fingerprint(
+	const struct torrent *t, const struct open_piece *piece, uint32_t block)
+{
+	return XXH3_64bits_withSeed(piece->blocks[block],
+		open_piece_block_size(piece, block), t->fingerprint_key);
+}
+
+/* The hash did not match: whose fault was it?  One giver: his.  Several: keep
+ * fingerprints, the truth will tell. */
+static size_t judge_failed(struct torrent *t, const struct open_piece *piece,
+	struct endpoint *ret_guilty, size_t max)
+{
+	if (open_piece_single_giver(piece)) {
+		if (max > 0)
+			ret_guilty[0] = piece->givers[0];
+		return max > 0;
+	}
+
+	struct smart_ban_block *blocks =
+		calloc(piece->block_count, sizeof(*blocks));
+	if (!blocks)
+		return 0;
+	for (uint32_t i = 0; i < piece->block_count; i++) {
+		const struct endpoint *giver = open_piece_giver(piece, i);
+		blocks[i].fingerprint = fingerprint(t, piece, i);
+		blocks[i].known = giver != NULL;
+		if (giver)
+			blocks[i].giver = *giver;
+	}
+	pthread_mutex_lock(&t->lock);
+	smart_ban_failed(
+		t->smart_ban, piece->index, blocks, piece->block_count);
+	pthread_mutex_unlock(&t->lock);
+	free(blocks);
+	return 0;
+}
+
+static size_t judge_passed(struct torrent *t, const struct open_piece *piece,
+	struct endpoint *ret_guilty, size_t max)
+{
+	pthread_mutex_lock(&t->lock);
+	bool remembered = smart_ban_remembers(t->smart_ban, piece->index);
+	pthread_mutex_unlock(&t->lock);
+	if (!remembered)
+		return 0;
+
+	uint64_t *prints = calloc(piece->block_count, sizeof(*prints));
+	if (!prints)
+		return 0;
+	for (uint32_t i = 0; i < piece->block_count; i++)
+		prints[i] = fingerprint(t, piece, i);
+	pthread_mutex_lock(&t->lock);
+	size_t guilty = smart_ban_passed(t->smart_ban, piece->index, prints,
+		piece->block_count, ret_guilty, max);
+	pthread_mutex_unlock(&t->lock);
+	free(prints);
+	return guilty;
+}
+
+static void mark_corrupt_locked(
+	struct torrent *t, const struct endpoint *guilty, size_t count)
+{
+	for (struct torrent_peer *p = t->peers; p; p = p->next) {
+		for (size_t i = 0; i < count; i++) {
+			if (endpoint_same_ip(&p->pick.address, &guilty[i]))
+				atomic_store(&p->corrupt, true);
+		}
+	}
+}
+
+/* Room in the log; false: out of memory, then nobody is told HAVE. */
+static bool news_room_locked(struct torrent *t)
+{
+	if (!t->news)
+		t->news = malloc(t->m->piece_count * sizeof(*t->news));
+	return t->news && t->news_count < t->m->piece_count;
+}
+
+size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
+	bool good, struct endpoint *ret_guilty, size_t max)
+{
+	uint32_t index = piece->index;
+	size_t guilty = good ? judge_passed(t, piece, ret_guilty, max)
+			     : judge_failed(t, piece, ret_guilty, max);
+
+	block_pool_give(t->pool, piece->blocks, piece->block_count);
+
+	pthread_mutex_lock(&t->lock);
+	picker_finish(t->picker, piece, good);
+	if (good) {
+		count_have_locked(t, index, true);
+		if (news_room_locked(t)) {
+			t->news[t->news_count] = index;
+			t->news_count++;
+		}
+	}
+	mark_corrupt_locked(t, ret_guilty, guilty);
+	pthread_mutex_unlock(&t->lock);
+
+	wake_sleepers(t);
+	return guilty;
+}
+
+void torrent_abandon_piece(struct torrent *t, struct open_piece *piece)
+{
+	block_pool_give(t->pool, piece->blocks, piece->block_count);
+	pthread_mutex_lock(&t->lock);
+	picker_abandon(t->picker, piece);
+	pthread_mutex_unlock(&t->lock);
+}
