@@ -25,6 +25,8 @@ enum {
 	/* Memory for pieces under way, in each torrent. */
 	OPEN_PIECES_BUDGET = 64 * 1024 * 1024,
 	REHASH_CHUNK = 256 * 1024,
+	/* Content that changes all the time is not served. */
+	MAX_REREADS = 3,
 };
 
 bool session_torrent_init(struct session_torrent *st,
@@ -454,37 +456,37 @@ void session_torrent_push_piece(
 
 /* ---- serving ---- */
 
-/* Is the content under the range as it was checked?  When any file has changed,
- * all pieces are to be hashed once more before they are served. */
-static bool trusted(
-	struct session_torrent *st, uint32_t piece, uint64_t offset, size_t len)
+static bool is_suspect(struct session_torrent *st, uint32_t piece)
 {
-	bool watched, suspect;
+	pthread_mutex_lock(&st->lock);
+	bool suspect = st->suspicious && bitfield_has(&st->suspect, piece);
+	pthread_mutex_unlock(&st->lock);
+	return suspect;
+}
+
+/* Is the content under the range, which was just read, as it was checked?  When
+ * any file has changed, all pieces are to be hashed once more before they are
+ * served. */
+static bool unchanged(struct session_torrent *st, uint64_t offset, size_t len)
+{
 	size_t file;
 
 	pthread_mutex_lock(&st->lock);
-	watched = st->watched;
+	bool watched = st->watched;
 	pthread_mutex_unlock(&st->lock);
-	if (!watched)
-		return true; /* we are writing to it ourselves */
+	if (!watched || storage_unchanged(st->storage, offset, len, &file))
+		return true; /* or we are writing to it ourselves */
 
-	bool unchanged = storage_unchanged(st->storage, offset, len, &file);
 	pthread_mutex_lock(&st->lock);
-	if (!unchanged) {
-		st->suspicious = true;
-		bitfield_set_all(&st->suspect);
-	}
-	suspect = st->suspicious && bitfield_has(&st->suspect, piece);
+	st->suspicious = true;
+	bitfield_set_all(&st->suspect);
 	pthread_mutex_unlock(&st->lock);
-	if (!unchanged) {
-		/* After the marking: a change from here on is seen again. */
-		storage_remember(st->storage);
-		session_torrent_warn(st,
-			"%s/%s: changed while it is shared; checking again",
-			storage_root_path(st->storage),
-			st->m->files[file].path);
-	}
-	return !suspect;
+	/* After the marking: a change from here on is seen again. */
+	storage_remember(st->storage);
+	session_torrent_warn(st,
+		"%s: %s changed while it is shared; checking again",
+		storage_root_path(st->storage), st->m->files[file].path);
+	return false;
 }
 
 static bool rehash(
@@ -534,13 +536,18 @@ enum serve_result session_torrent_read(struct session_torrent *st,
 	uint64_t offset = (uint64_t)piece * st->m->piece_length + begin;
 	struct error err;
 
-	if (!torrent_has(st->torrent, piece))
-		return NOT_SERVED;
-	if (!trusted(st, piece, offset, len) && !rehash(st, piece, check))
-		return NOT_SERVED;
-	if (storage_read(st->storage, offset, ret, len, &err) != STORAGE_OK) {
-		session_torrent_fail(st, &err);
-		return NOT_SERVED;
+	/* Read, then look whether it has changed meanwhile. */
+	for (int tries = 0; tries < MAX_REREADS; tries++) {
+		if (!torrent_has(st->torrent, piece) ||
+			(is_suspect(st, piece) && !rehash(st, piece, check)))
+			return NOT_SERVED;
+		if (storage_read(st->storage, offset, ret, len, &err) !=
+			STORAGE_OK) {
+			session_torrent_fail(st, &err);
+			return NOT_SERVED;
+		}
+		if (unchanged(st, offset, len))
+			return SERVED;
 	}
-	return SERVED;
+	return NOT_SERVED;
 }
