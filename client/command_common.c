@@ -1,0 +1,26 @@
+#include "client/command_common.h"
+
+#include <stdio.h>
+
+#include "shared/text.h"
+
+int command_fail(int status, const struct error *err)
+{
+	/* Messages are put together of escaped parts; escaping once more
+	 * changes nothing in these, and makes sure of a single line. */
+	char line[4 * sizeof(err->text)];
+
+	text_escape_str(err->text, line, sizeof(line));
+	fprintf(stderr, "tbt-client: %s\n", line);
+	return status;
+}
+
+int command_finish_output(void)
+{
+	struct error err;
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	error_set_errno(&err, "standard output: cannot write");
+	return command_fail(1, &err);
+}
