@@ -7,13 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "client/command_common.h"
 #include "client/session/events.h"
+#include "client/torrent/magnet.h"
 #include "client/ui/json_events.h"
 #include "client/ui/progress.h"
 #include "shared/log.h"
@@ -28,15 +28,10 @@ enum {
 	SHOWN_SIZE = 128,
 };
 
-struct torrent {
-	struct metainfo metainfo;
-	bool complete;
-};
-
 /* A run under way; what it holds is released by finish(). */
 struct running {
 	const struct run *run;
-	struct torrent *torrents;
+	struct metainfo *torrents;
 	size_t torrent_count; /* of these, loaded */
 	struct endpoint *peers;
 	size_t peer_count;
@@ -120,20 +115,19 @@ static bool parse_bind(struct running *r, struct error *err)
 
 static bool load_torrent(struct running *r, const char *path, struct error *err)
 {
-	struct torrent *t = &r->torrents[r->torrent_count];
+	struct metainfo *m = &r->torrents[r->torrent_count];
 	char shown[SHOWN_SIZE];
 
 	text_escape_str(path, shown, sizeof(shown));
-	if (strncasecmp(path, "magnet:", strlen("magnet:")) == 0)
+	if (magnet_looks_like(path))
 		return error_set(
 			err, "%s: magnet links are not supported yet", shown);
-	if (!metainfo_load(path, &t->metainfo, err))
+	if (!metainfo_load(path, m, err))
 		return false;
 	for (size_t i = 0; i < r->torrent_count; i++) {
-		if (!info_hash_equal(&r->torrents[i].metainfo.info_hash,
-			    &t->metainfo.info_hash))
+		if (!info_hash_equal(&r->torrents[i].info_hash, &m->info_hash))
 			continue;
-		metainfo_finish(&t->metainfo);
+		metainfo_finish(m);
 		return error_set(err, "%s: given twice", shown);
 	}
 	r->torrent_count++;
@@ -153,21 +147,6 @@ static bool load_torrents(struct running *r, struct error *err)
 	return true;
 }
 
-/* An event_listener: which torrents are complete, to name one that is not. */
-static void note_complete(void *ctx, const struct event *event)
-{
-	struct running *r = ctx;
-	bool complete = event->kind == EVENT_COMPLETE ||
-		(event->kind == EVENT_CHECKED &&
-			event->checked.have == event->checked.pieces);
-
-	for (size_t i = 0; complete && i < r->torrent_count; i++)
-		if (event->torrent &&
-			info_hash_equal(event->torrent,
-				&r->torrents[i].metainfo.info_hash))
-			r->torrents[i].complete = true;
-}
-
 static bool listen_to_events(struct running *r, struct error *err)
 {
 	const struct run_options *o = r->run->options;
@@ -179,7 +158,6 @@ static bool listen_to_events(struct running *r, struct error *err)
 	r->events = events_create();
 	if (!r->events)
 		return error_set(err, "events: out of memory");
-	events_listen(r->events, note_complete, r);
 	if (o->json) {
 		events_listen(r->events, json_events_on_event, NULL);
 		return true;
@@ -279,8 +257,8 @@ static bool start(struct running *r, struct error *err)
 	if (!r->session)
 		return false;
 	for (size_t i = 0; i < r->torrent_count; i++)
-		if (!session_add(r->session, &r->torrents[i].metainfo,
-			    run->folder, run->name, run->mode, err))
+		if (!session_add(r->session, &r->torrents[i], run->folder,
+			    run->name, run->mode, err))
 			return false;
 	return session_start(r->session, err);
 }
@@ -301,29 +279,13 @@ static unsigned wait_for_end(const struct running *r)
 	return read(r->signals, &info, sizeof(info)) > 0 ? 1 : 0;
 }
 
-static bool stop(struct running *r, struct error *err)
-{
-	char name[SHOWN_SIZE];
-
-	err->text[0] = '\0';
-	if (session_stop(r->session, err))
-		return true;
-	/* Not an error of the session, but the job was not done. */
-	for (size_t i = 0; i < r->torrent_count && err->text[0] == '\0'; i++)
-		if (!r->torrents[i].complete)
-			error_set(err, "%s: stopped before it was complete",
-				text_escape_str(r->torrents[i].metainfo.name,
-					name, sizeof(name)));
-	return false;
-}
-
 static void finish(struct running *r)
 {
 	session_destroy(r->session);
 	progress_destroy(r->progress);
 	events_destroy(r->events);
 	for (size_t i = 0; i < r->torrent_count; i++)
-		metainfo_finish(&r->torrents[i].metainfo);
+		metainfo_finish(&r->torrents[i]);
 	free(r->torrents);
 	free(r->peers);
 	if (r->signals >= 0)
@@ -358,7 +320,7 @@ int run_session(const struct run *run)
 		goto out;
 	}
 	obey_second_signal(wait_for_end(&r));
-	if (stop(&r, &err))
+	if (session_stop(r.session, &err))
 		status = 0;
 
 out:
