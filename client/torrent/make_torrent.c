@@ -16,7 +16,7 @@
 
 enum {
 	/* Small enough to stay in a core's cache between read and hash. */
-	READ_SIZE = 256 * 1024,
+	READ_SIZE = 1024 * 1024,
 	READ_ALIGNMENT = 4096,
 	/* What a thread takes at once, if there is enough for all. */
 	TURN_SIZE = 4 * 1024 * 1024,

@@ -122,9 +122,9 @@ Test(make_torrent, file_is_hashed_right_at_the_borders_of_pieces)
 
 Test(make_torrent, piece_longer_than_a_reading_is_hashed_right)
 {
-	write_file("file", 1200000);
+	write_file("file", 5000000);
 	struct metainfo m = made(&(struct make_torrent){
-		.path = "file", .piece_length = 512 * 1024});
+		.path = "file", .piece_length = 2 * 1024 * 1024});
 	cr_expect_eq(m.piece_count, 3);
 	check_pieces(&m);
 	metainfo_finish(&m);
