@@ -9,7 +9,8 @@ struct writer writer_of(void *memory, size_t len)
 {
 	uint8_t *p = memory;
 
-	return (struct writer){.start = p, .next = p, .end = p + len};
+	return (struct writer){
+		.start = p, .next = p, .end = len > 0 ? p + len : p};
 }
 
 size_t writer_len(const struct writer *w)
