@@ -1,0 +1,42 @@
+#ifndef TRACKER_ANNOUNCE_H
+#define TRACKER_ANNOUNCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/announce.h"
+#include "shared/error.h"
+
+struct allow_list;
+struct announce_reply;
+struct counters;
+struct scrape_entry;
+struct swarm_store;
+
+/* The rules for an announce and a scrape, once for all fronts.
+ *
+ * Threads: any; the struct is filled in once and does not change. */
+struct announce_rules {
+	struct swarm_store *store;
+	struct allow_list *allowed;
+	struct counters *counters;
+	uint32_t interval_s;
+};
+
+/* Answer an announce whose `peer.ip` is where it came from.  `ret` gets what a
+ * front writes out, possibly a failure; peers beyond peer_count are left as
+ * they were. */
+void announce_handle(const struct announce_rules *rules,
+	const struct announce *a, uint64_t now_s, struct announce_reply *ret);
+
+/* An announce that a front could not read: only count it. */
+void announce_count_bad(const struct announce_rules *rules);
+
+/* The counts of those `hashes` that are tracked, in the order asked.  False:
+ * `err` is fit for a failure reason. */
+bool announce_handle_scrape(const struct announce_rules *rules,
+	const struct info_hash *hashes, size_t count, struct scrape_entry *ret,
+	size_t *ret_count, struct error *err);
+
+#endif

@@ -1,0 +1,453 @@
+#include "tracker/front_http.h"
+
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "shared/announce_http.h"
+#include "shared/buffer.h"
+#include "shared/clock.h"
+#include "shared/net.h"
+#include "tracker/announce.h"
+#include "tracker/counters.h"
+#include "tracker/deadlines.h"
+#include "tracker/page_stats.h"
+#include "tracker/page_status.h"
+#include "tracker/swarm_store.h"
+
+enum {
+	/* Of one connection, for its request line and headers: a URL of
+	 * ANNOUNCE_HTTP_MAX_URL and half as much again. */
+	CONNECTION_MEMORY = 24 * 1024,
+
+	/* For a whole request, which is one packet, and for the pause before
+	 * the next. */
+	REQUEST_TIMEOUT_S = 10,
+
+	BACKLOG = 1024,
+
+	/* As many as fit in a URL, and their replies in
+	 * ANNOUNCE_HTTP_MAX_REPLY: 20 bytes become less than 90. */
+	SCRAPE_MAX = 300,
+
+	PAGE_MAX = 16 * 1024,
+};
+
+struct front_http {
+	struct MHD_Daemon *daemon;
+	struct deadlines *deadlines;
+	const struct announce_rules *rules;
+	uint64_t started_ms;
+};
+
+/* The request's target as it came: libmicrohttpd unescapes in place, and info
+ * hashes are better unescaped once, by us. */
+struct request {
+	bool accepted; /* its headers are fine */
+	size_t len;
+	char target[];
+};
+
+/* --- Answers --- */
+
+/* Queue a response with these bytes (copied) and drop our hold on it. */
+static enum MHD_Result answer(struct MHD_Connection *c, unsigned status,
+	const char *type, struct span body)
+{
+	/* The library takes a pointer to non-const and copies. */
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		body.len, (void *)(uintptr_t)body.at, MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result ok = MHD_YES;
+
+	if (!response)
+		return MHD_NO; /* closes the connection */
+	ok &= MHD_add_response_header(
+		response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	ok &= MHD_add_response_header(
+		response, "X-Content-Type-Options", "nosniff");
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		ok &= MHD_add_response_header(
+			response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	if (ok)
+		ok = MHD_queue_response(c, status, response);
+	MHD_destroy_response(response);
+	return ok;
+}
+
+static enum MHD_Result answer_text(
+	struct MHD_Connection *c, unsigned status, const char *text)
+{
+	struct span body = {(const uint8_t *)text, strlen(text)};
+
+	return answer(c, status, "text/plain; charset=utf-8", body);
+}
+
+/* What a writer holds; BitTorrent clients do not look at the type. */
+static enum MHD_Result answer_bencoded(
+	struct MHD_Connection *c, const struct writer *w)
+{
+	struct span body = {w->start, writer_len(w)};
+
+	if (w->bad)
+		return answer_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			"the answer is too long\n");
+	return answer(c, MHD_HTTP_OK, "text/plain", body);
+}
+
+static enum MHD_Result answer_failure(
+	struct MHD_Connection *c, const char *reason, uint32_t retry_s)
+{
+	uint8_t bytes[2 * ANNOUNCE_TEXT_SIZE + sizeof(struct error)];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+
+	announce_http_write_failure(&w, reason, retry_s);
+	return answer_bencoded(c, &w);
+}
+
+/* --- Pages --- */
+
+static bool peer_address(struct MHD_Connection *c, struct endpoint *ret)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	return info && endpoint_from_sockaddr(info->client_addr, ret);
+}
+
+static enum MHD_Result page_announce(
+	struct front_http *f, struct MHD_Connection *c, struct span query)
+{
+	uint8_t bytes[ANNOUNCE_HTTP_MAX_REPLY];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+	struct announce a = {.left = 0};
+	struct announce_reply reply;
+	struct error err;
+
+	if (!peer_address(c, &a.peer))
+		return MHD_NO;
+	if (!announce_http_parse_query(query, &a, &err)) {
+		announce_count_bad(f->rules);
+		return answer_failure(c, err.text, 0);
+	}
+	announce_handle(f->rules, &a, clock_ms() / 1000, &reply);
+	if (reply.failure[0] != '\0')
+		return answer_failure(c, reply.failure, reply.retry_s);
+	announce_http_write_reply(&w, &a, &reply);
+	return answer_bencoded(c, &w);
+}
+
+static enum MHD_Result page_scrape(
+	struct front_http *f, struct MHD_Connection *c, struct span query)
+{
+	uint8_t bytes[ANNOUNCE_HTTP_MAX_REPLY];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+	struct info_hash hashes[SCRAPE_MAX];
+	struct scrape_entry entries[SCRAPE_MAX];
+	size_t count = 0;
+	struct error err;
+
+	if (!announce_http_parse_scrape(
+		    query, hashes, SCRAPE_MAX, &count, &err) ||
+		!announce_handle_scrape(
+			f->rules, hashes, count, entries, &count, &err))
+		return answer_failure(c, err.text, 0);
+	announce_http_write_scrape(&w, entries, count);
+	return answer_bencoded(c, &w);
+}
+
+static bool collect_figures(
+	struct front_http *f, struct tracker_figures *ret, struct error *err)
+{
+	const struct counters *counters = f->rules->counters;
+	struct swarm_totals totals;
+
+	if (!swarm_store_totals(f->rules->store, &totals, err))
+		return false;
+	*ret = (struct tracker_figures){
+		.swarms = totals.swarms,
+		.seeders = totals.seeders,
+		.leechers = totals.leechers,
+		.announces = counters->announces,
+		.refused = counters->refused,
+		.scrapes = counters->scrapes,
+		.uptime_s = (clock_ms() - f->started_ms) / 1000,
+		.interval_s = f->rules->interval_s,
+	};
+	return true;
+}
+
+static enum MHD_Result answer_page(struct front_http *f,
+	struct MHD_Connection *c, const char *type,
+	void (*write)(const struct tracker_figures *f, struct buffer *out))
+{
+	struct tracker_figures figures;
+	enum MHD_Result result;
+	struct buffer page;
+	struct error err;
+
+	if (!collect_figures(f, &figures, &err))
+		return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, err.text);
+	buffer_init(&page, PAGE_MAX);
+	write(&figures, &page);
+	if (page.failed)
+		result = answer_text(
+			c, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
+	else
+		result = answer(c, MHD_HTTP_OK, type,
+			(struct span){page.bytes, page.len});
+	buffer_finish(&page);
+	return result;
+}
+
+static enum MHD_Result page_status(
+	struct front_http *f, struct MHD_Connection *c, struct span query)
+{
+	(void)query;
+	return answer_page(f, c, "text/html; charset=utf-8", page_status_write);
+}
+
+static enum MHD_Result page_stats(
+	struct front_http *f, struct MHD_Connection *c, struct span query)
+{
+	(void)query;
+	return answer_page(f, c, "application/json", page_stats_write);
+}
+
+static enum MHD_Result page_health(
+	struct front_http *f, struct MHD_Connection *c, struct span query)
+{
+	(void)f;
+	(void)query;
+	return answer_text(c, MHD_HTTP_OK, "ok\n");
+}
+
+static const struct page {
+	const char *path;
+	enum MHD_Result (*answer)(struct front_http *f,
+		struct MHD_Connection *c, struct span query);
+} pages[] = {
+	{"/announce", page_announce},
+	{"/scrape", page_scrape},
+	{"/", page_status},
+	{"/stats", page_stats},
+	{"/health", page_health},
+};
+
+/* --- Requests --- */
+
+/* How a request says that a body follows. */
+struct framing {
+	unsigned lengths;
+	bool body;
+};
+
+static enum MHD_Result look_at_header(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct framing *framing = cls;
+
+	(void)kind;
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
+		framing->lengths++;
+		framing->body |= !value || strcmp(value, "0") != 0;
+	} else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+		framing->body = true;
+	}
+	return MHD_YES;
+}
+
+/* We take no bodies, and two lengths are a smuggler's trick. */
+static bool has_body(struct MHD_Connection *c)
+{
+	struct framing framing = {0};
+
+	MHD_get_connection_values(c, MHD_HEADER_KIND, look_at_header, &framing);
+	return framing.body || framing.lengths > 1;
+}
+
+/* The headers are there: refuse what is no request of ours.  An answer at this
+ * point ends the connection, whatever the client still meant to send. */
+static enum MHD_Result accept_request(
+	struct MHD_Connection *c, const char *method, struct request *request)
+{
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
+		strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+		return answer_text(c, MHD_HTTP_METHOD_NOT_ALLOWED,
+			"only GET and HEAD are served here\n");
+	if (has_body(c))
+		return answer_text(c, MHD_HTTP_BAD_REQUEST,
+			"a request with a body is not understood\n");
+	if (request->len > ANNOUNCE_HTTP_MAX_URL)
+		return answer_text(
+			c, MHD_HTTP_URI_TOO_LONG, "the URL is too long\n");
+	request->accepted = true;
+	return MHD_YES;
+}
+
+static enum MHD_Result answer_request(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
+{
+	size_t path_len = strcspn(request->target, "?");
+	struct span query = {NULL, 0};
+
+	if (path_len < request->len) {
+		query.at = (const uint8_t *)request->target + path_len + 1;
+		query.len = request->len - path_len - 1;
+	}
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		if (strlen(pages[i].path) == path_len &&
+			memcmp(pages[i].path, request->target, path_len) == 0)
+			return pages[i].answer(f, c, query);
+	}
+	return answer_text(c, MHD_HTTP_NOT_FOUND, "there is no such page\n");
+}
+
+/* Called once when the headers have come, and again when the (empty) body
+ * has. */
+static enum MHD_Result handle(void *cls, struct MHD_Connection *c,
+	const char *url, const char *method, const char *version,
+	const char *upload, size_t *upload_len, void **context)
+{
+	struct request *request = *context;
+
+	(void)url; /* unescaped already */
+	(void)version;
+	(void)upload;
+	(void)upload_len;
+	if (!request)
+		return MHD_NO; /* out of memory */
+	if (!request->accepted)
+		return accept_request(c, method, request);
+	return answer_request(cls, c, request);
+}
+
+/* The request line has come.  What we return is `context` from now on. */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
+{
+	size_t len = strlen(target);
+	struct request *request = malloc(sizeof(*request) + len + 1);
+
+	(void)cls;
+	(void)c;
+	if (!request)
+		return NULL;
+	request->accepted = false;
+	request->len = len;
+	memcpy(request->target, target, len + 1);
+	return request;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *c, void **context,
+	enum MHD_RequestTerminationCode why)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	(void)cls;
+	(void)why;
+	free(*context);
+	*context = NULL;
+	if (info)
+		deadline_renew(info->socket_context, clock_ms());
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **context,
+	enum MHD_ConnectionNotificationCode what)
+{
+	struct front_http *f = cls;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+			c, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+		*context = info ? deadlines_add(f->deadlines, info->connect_fd,
+					  clock_ms())
+				: NULL;
+	} else {
+		deadlines_remove(f->deadlines, *context);
+		*context = NULL;
+	}
+}
+
+/* --- Life --- */
+
+static struct MHD_Daemon *start_daemon(
+	struct front_http *f, const struct front_http_options *o, int listener)
+{
+	const struct MHD_OptionItem options[] = {
+		{MHD_OPTION_LISTEN_SOCKET, listener, NULL},
+		/* A pool of one is a thread without a pool. */
+		{MHD_OPTION_THREAD_POOL_SIZE, o->threads > 1 ? o->threads : 0,
+			NULL},
+		{MHD_OPTION_CONNECTION_LIMIT, o->max_connections, NULL},
+		{MHD_OPTION_CONNECTION_TIMEOUT, REQUEST_TIMEOUT_S, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+		{MHD_OPTION_END, 0, NULL},
+	};
+
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO,
+		0, NULL, NULL, handle, f, MHD_OPTION_ARRAY, options,
+		MHD_OPTION_URI_LOG_CALLBACK, on_target, f,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, f,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, f, MHD_OPTION_END);
+}
+
+struct front_http *front_http_start(const struct front_http_options *o,
+	struct endpoint *ret_bound, struct error *err)
+{
+	struct front_http *f = calloc(1, sizeof(*f));
+	char text[ENDPOINT_TEXT_SIZE];
+	int listener = -1;
+
+	endpoint_print(&o->listen, text);
+	if (f)
+		f->deadlines = deadlines_create();
+	if (!f || !f->deadlines) {
+		error_set(err, "%s: out of memory", text);
+		goto fail;
+	}
+	f->rules = o->rules;
+	f->started_ms = o->started_ms;
+	if (!net_listen(&o->listen, BACKLOG, &listener, ret_bound, err))
+		goto fail;
+	/* Several threads wait for it; only one gets each connection. */
+	if (fcntl(listener, F_SETFL, O_NONBLOCK) != 0) {
+		error_set_errno(err, "%s: cannot listen", text);
+		goto fail;
+	}
+	f->daemon = start_daemon(f, o, listener);
+	if (!f->daemon) {
+		error_set_errno(err, "%s: cannot start HTTP threads", text);
+		goto fail;
+	}
+	return f; /* the daemon closes the listener at its end */
+
+fail:
+	if (listener >= 0)
+		close(listener);
+	if (f)
+		deadlines_destroy(f->deadlines);
+	free(f);
+	return NULL;
+}
+
+void front_http_tick(struct front_http *f, uint64_t now_ms)
+{
+	enum { TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000 };
+
+	if (now_ms > TIMEOUT_MS)
+		deadlines_enforce(f->deadlines, now_ms - TIMEOUT_MS);
+}
+
+void front_http_stop(struct front_http *f)
+{
+	if (!f)
+		return;
+	MHD_stop_daemon(f->daemon);
+	deadlines_destroy(f->deadlines);
+	free(f);
+}

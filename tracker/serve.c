@@ -1,0 +1,390 @@
+#include "tracker/serve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "shared/clock.h"
+#include "shared/event_line.h"
+#include "shared/log.h"
+#include "shared/metainfo.h"
+#include "shared/options.h"
+#include "shared/text.h"
+#include "tracker/allow_list.h"
+#include "tracker/announce.h"
+#include "tracker/counters.h"
+#include "tracker/front_http.h"
+#include "tracker/listen_plan.h"
+#include "tracker/store_memory.h"
+#include "tracker/swarm_store.h"
+
+enum {
+	EXIT_USAGE = 2,
+	MAX_THREADS = 256,
+	MAX_INTERVAL_S = 7 * 24 * 3600,
+
+	TICK_S = 1,
+	EXPIRE_EVERY_S = 10, /* or more often, when peers time out sooner */
+
+	/* Descriptors: at most so many are wanted; so many are for the standard
+	 * ones and torrents read at SIGHUP, and for each HTTP thread. */
+	MAX_DESCRIPTORS = 65536,
+	SPARE_DESCRIPTORS = 12,
+	THREAD_DESCRIPTORS = 2,
+
+	/* A peer alone in its swarm, the dearest kind, takes about 200 bytes:
+	 * all of them at most a quarter of the machine. */
+	PEER_BYTES = 200,
+	MEMORY_SHARE = 4,
+};
+
+struct settings {
+	struct option_list listen;
+	struct option_list torrents;
+	const char *allow_dir;
+	const char *store;
+	uint64_t interval_s;
+	uint64_t peer_timeout_s; /* 0: not said */
+	uint64_t threads;        /* 0: not said */
+	bool no_udp;
+	bool no_http;
+	bool json;
+	bool help;
+	struct option_list rest;
+};
+
+/* What runs. */
+struct tracker {
+	struct counters counters;
+	struct allow_list *allowed;
+	struct swarm_store *store;
+	struct announce_rules rules;
+	struct listen_plan plan;
+	struct front_http *fronts[LISTEN_PLAN_MAX];
+};
+
+/* --- Telling --- */
+
+static void print_error(const struct settings *s, const struct error *err)
+{
+	char text[4 * sizeof(err->text)];
+
+	text_escape_str(err->text, text, sizeof(text));
+	fprintf(stderr, "tbt-tracker: %s\n", text);
+	if (s->json) {
+		struct event_line e;
+
+		event_line_begin(&e, "error");
+		event_line_text(&e, "message", err->text);
+		event_line_print(&e, stdout);
+	}
+}
+
+static void print_listening(
+	const struct settings *s, const struct endpoint *bound)
+{
+	char text[ENDPOINT_TEXT_SIZE];
+
+	if (!s->json) {
+		printf("tbt-tracker: listening on http://%s/announce\n",
+			endpoint_print(bound, text));
+		fflush(stdout);
+		return;
+	}
+
+	struct event_line e;
+	event_line_begin(&e, "listening");
+	event_line_text(&e, "address", endpoint_print_ip(bound, text));
+	event_line_number(&e, "port", bound->port);
+	event_line_text(&e, "protocol", "http");
+	event_line_print(&e, stdout);
+}
+
+/* --- Settings --- */
+
+static bool check(const struct settings *s, struct error *err)
+{
+	char shown[64];
+
+	if (s->rest.count > 0)
+		return error_set(err, "serve: takes no argument '%s'",
+			text_escape_str(
+				s->rest.items[0], shown, sizeof(shown)));
+	if (strncmp(s->store, "redis:", 6) == 0)
+		return error_set(err,
+			"--store: redis:// is not built into this version, "
+			"only memory:");
+	if (strcmp(s->store, "memory:") != 0)
+		return error_set(err, "--store: wants memory:, not '%s'",
+			text_escape_str(s->store, shown, sizeof(shown)));
+	if (s->no_http)
+		return error_set(err,
+			"--no-http: nothing is left to serve, UDP is not "
+			"built into this version");
+	return true;
+}
+
+/* Where to listen.  False with *ret_status: bad usage, or a torrent that says
+ * nothing useful. */
+static bool plan_listening(const struct settings *s, struct listen_plan *ret,
+	int *ret_status, struct error *err)
+{
+	struct metainfo m;
+	struct error why;
+
+	*ret_status = EXIT_USAGE;
+	if (s->listen.count > 0)
+		return listen_plan_of_options(
+			s->listen.items, s->listen.count, ret, err);
+	if (s->torrents.count == 0) {
+		*ret = listen_plan_of_port(LISTEN_DEFAULT_PORT);
+		return true;
+	}
+
+	*ret_status = EXIT_FAILURE;
+	if (!metainfo_load(s->torrents.items[0], &m, err))
+		return false;
+	bool ok = listen_plan_of_url(
+		m.tracker_count > 0 ? m.trackers[0].url : "", ret, &why);
+	metainfo_finish(&m);
+	return ok || error_set(err, "%s: %s", s->torrents.items[0], why.text);
+}
+
+static size_t most_peers(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+	long page = sysconf(_SC_PAGESIZE);
+	size_t memory = (size_t)1 << 30;
+
+	if (pages > 0 && page > 0)
+		memory = (size_t)pages * (size_t)page;
+	return memory / MEMORY_SHARE / PEER_BYTES;
+}
+
+static unsigned core_count(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (cores < 1)
+		return 1;
+	return cores < MAX_THREADS ? (unsigned)cores : MAX_THREADS;
+}
+
+/* As many connections for each front as there are descriptors for, so that
+ * accept() never runs out of them.  False: not even one a thread. */
+static bool share_descriptors(size_t fronts, unsigned threads,
+	unsigned *ret_connections, struct error *err)
+{
+	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < MAX_DESCRIPTORS) {
+		limit.rlim_cur = limit.rlim_max < MAX_DESCRIPTORS
+			? limit.rlim_max
+			: MAX_DESCRIPTORS;
+		/* What we may not have we do without. */
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+	}
+
+	size_t all = limit.rlim_cur < MAX_DESCRIPTORS ? limit.rlim_cur
+						      : MAX_DESCRIPTORS;
+	/* A listener each, and what the front's own thread holds. */
+	size_t taken = SPARE_DESCRIPTORS +
+		fronts * (1 + THREAD_DESCRIPTORS * (1 + threads));
+	if (all < taken + fronts * threads)
+		return error_set(err,
+			"open files: the limit of %zu is too low for %u "
+			"threads",
+			all, threads);
+	*ret_connections = (unsigned)((all - taken) / fronts);
+	return true;
+}
+
+/* --- Running --- */
+
+static bool start_fronts(struct tracker *t, const struct settings *s,
+	unsigned threads, struct error *err)
+{
+	struct front_http_options o = {
+		.threads = threads,
+		.rules = &t->rules,
+		.started_ms = clock_ms(),
+	};
+
+	if (!share_descriptors(t->plan.count, threads, &o.max_connections, err))
+		return false;
+	for (size_t i = 0; i < t->plan.count; i++) {
+		o.listen = t->plan.at[i];
+		t->fronts[i] = front_http_start(&o, &t->plan.at[i], err);
+		if (!t->fronts[i])
+			return false;
+	}
+	for (size_t i = 0; i < t->plan.count; i++)
+		print_listening(s, &t->plan.at[i]);
+	return true;
+}
+
+static bool start(struct tracker *t, const struct settings *s,
+	uint32_t interval_s, struct error *err)
+{
+	t->allowed = allow_list_create(
+		s->torrents.items, s->torrents.count, s->allow_dir, err);
+	if (!t->allowed)
+		return false;
+	t->store = store_memory_create(most_peers());
+	if (!t->store)
+		return error_set(err, "store: out of memory");
+	t->rules = (struct announce_rules){
+		.store = t->store,
+		.allowed = t->allowed,
+		.counters = &t->counters,
+		.interval_s = interval_s,
+	};
+	return start_fronts(t, s,
+		s->threads > 0 ? (unsigned)s->threads : core_count(), err);
+}
+
+static void stop(struct tracker *t)
+{
+	for (size_t i = t->plan.count; i-- > 0;)
+		front_http_stop(t->fronts[i]);
+	swarm_store_destroy(t->store);
+	allow_list_destroy(t->allowed);
+}
+
+static void reload(struct tracker *t)
+{
+	char shown[4 * sizeof(struct error)];
+	struct error err;
+
+	if (!allow_list_reload(t->allowed, &err))
+		log_warning(
+			"%s", text_escape_str(err.text, shown, sizeof(shown)));
+}
+
+static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
+{
+	uint64_t now_ms = clock_ms();
+	uint64_t now_s = now_ms / 1000;
+	struct error err;
+
+	for (size_t i = 0; i < t->plan.count; i++)
+		front_http_tick(t->fronts[i], now_ms);
+	if (now_s - *expired_s < EXPIRE_EVERY_S &&
+		now_s - *expired_s < timeout_s / 4)
+		return;
+	*expired_s = now_s;
+	if (now_s > timeout_s &&
+		!swarm_store_expire(t->store, now_s - timeout_s, &err))
+		log_warning("%s", err.text);
+}
+
+/* Until SIGINT or SIGTERM. */
+static void run(struct tracker *t, const sigset_t *signals, uint64_t timeout_s)
+{
+	static const struct timespec wait = {.tv_sec = TICK_S};
+	uint64_t expired_s = clock_ms() / 1000;
+	int number = 0;
+
+	while (number != SIGINT && number != SIGTERM) {
+		number = sigtimedwait(signals, NULL, &wait);
+		if (number == SIGHUP)
+			reload(t);
+		tick(t, timeout_s, &expired_s);
+	}
+}
+
+/* Blocked here, they are blocked in all threads to come; run() waits for
+ * them. */
+static sigset_t hold_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signals;
+}
+
+static int run_tracker(const struct settings *s, struct error *err)
+{
+	struct tracker t = {0};
+	uint64_t timeout_s =
+		s->peer_timeout_s > 0 ? s->peer_timeout_s : 2 * s->interval_s;
+	int status = EXIT_FAILURE;
+
+	if (!plan_listening(s, &t.plan, &status, err))
+		return status;
+
+	sigset_t signals = hold_signals();
+	bool ok = start(&t, s, (uint32_t)s->interval_s, err);
+	if (ok)
+		run(&t, &signals, timeout_s);
+	/* A second signal ends us at once. */
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	stop(&t);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int serve(int argc, char **argv)
+{
+	struct settings s = {.store = "memory:", .interval_s = 1800};
+	const struct option table[] = {
+		{'l', "listen", OPTION_LIST, &s.listen, "ADDR:PORT",
+			"listen there (repeatable; port 0: any free one)\n"
+			"default: 0.0.0.0:6969 and [::]:6969",
+			0, 0},
+		{'t', "torrent", OPTION_LIST, &s.torrents, "FILE",
+			"track only these torrents (repeatable); without\n"
+			"--listen the first one's announce URL says where",
+			0, 0},
+		{0, "allow-dir", OPTION_TEXT, &s.allow_dir, "DIR",
+			"track only the torrents in this folder, which is\n"
+			"read again on SIGHUP",
+			0, 0},
+		{0, "store", OPTION_TEXT, &s.store, "URL",
+			"where peers are kept: memory:", 0, 0},
+		{0, "interval", OPTION_NUMBER, &s.interval_s, "SECONDS",
+			"announce interval told to peers; default: 1800", 1,
+			MAX_INTERVAL_S},
+		{0, "peer-timeout", OPTION_NUMBER, &s.peer_timeout_s, "SECONDS",
+			"drop a peer unheard of for so long; default:\n"
+			"twice the interval",
+			1, 2 * MAX_INTERVAL_S},
+		{0, "threads", OPTION_NUMBER, &s.threads, "N",
+			"HTTP threads; default: one a core", 1, MAX_THREADS},
+		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL,
+			"no UDP (which is not built into this version)", 0, 0},
+		{0, "no-http", OPTION_FLAG, &s.no_http, NULL, "no HTTP", 0, 0},
+		{0, "json", OPTION_FLAG, &s.json, NULL,
+			"events as JSON lines on stdout", 0, 0},
+		{'h', "help", OPTION_FLAG, &s.help, NULL, "print this and exit",
+			0, 0},
+		{0},
+	};
+	struct error err;
+	int status = EXIT_USAGE;
+
+	bool ok = options_parse(table, argc, argv, &s.rest, &err);
+	if (ok && s.help) {
+		puts("usage: tbt-tracker serve [options]\n");
+		options_print_help(table);
+		status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	} else {
+		if (ok && check(&s, &err))
+			status = run_tracker(&s, &err);
+		if (status != EXIT_SUCCESS)
+			print_error(&s, &err);
+	}
+	options_free(table, &s.rest);
+	return status;
+}
