@@ -113,12 +113,12 @@ static int key_compare(const void *a, const void *b, void *base)
 /* Whether the keys from `first` on are all different; takes them off. */
 static bool keys_unique(struct key_stack *s, size_t first, bool sorted)
 {
-	struct key *keys = s->keys + first;
 	size_t count = s->count - first;
 
 	s->count = first;
 	if (sorted)
 		return true;
+	struct key *keys = s->keys + first;
 	void *base = (void *)(uintptr_t)s->base;
 	qsort_r(keys, count, sizeof(*keys), key_compare, base);
 	for (size_t i = 1; i < count; i++) {
