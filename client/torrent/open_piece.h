@@ -17,7 +17,7 @@ struct picker_peer;
  * Belongs to the picker, hence to whoever holds the torrent's lock; once full
  * it is the finisher's alone until picker_finish(). */
 struct open_piece {
-	struct open_piece *older, *newer; /* all open pieces, by age */
+	struct open_piece *older, *newer; /* in one of the picker's lists */
 	struct open_piece *chain;         /* of a hash bucket */
 
 	uint32_t index;

@@ -8,9 +8,13 @@
 
 enum {
 	BUCKETS = 256,
-	/* Blocks asked again of one peer in one go: few, since most will still
-	 * come from who was asked first. */
-	ENDGAME_AT_ONCE = 16,
+	/* In the endgame a peer that has so many requests under way is asked
+	 * for no more: most blocks will still come from who was asked first. */
+	ENDGAME_DEPTH = 16,
+};
+
+struct piece_list {
+	struct open_piece *oldest, *newest;
 };
 
 struct picker {
@@ -25,8 +29,11 @@ struct picker {
 	struct bitfield failed; /* their hash did not match before */
 	struct piece_order_state order;
 
-	struct open_piece *oldest, *newest;
-	struct open_piece *buckets[BUCKETS]; /* by piece index */
+	/* Open pieces with blocks that nobody was asked for, and those without:
+	 * with small pieces there are thousands of the latter, and to look for
+	 * work is not to look through them.  Full ones are in neither. */
+	struct piece_list to_ask, all_asked;
+	struct open_piece *buckets[BUCKETS]; /* of both, by piece index */
 };
 
 struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
@@ -49,16 +56,22 @@ struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	return p;
 }
 
+static void destroy_list(struct picker *p, struct piece_list *list)
+{
+	while (list->oldest) {
+		struct open_piece *piece = list->oldest;
+		list->oldest = piece->newer;
+		block_pool_give(p->pool, piece->blocks, piece->block_count);
+		open_piece_destroy(piece);
+	}
+}
+
 void picker_destroy(struct picker *p)
 {
 	if (!p)
 		return;
-	while (p->oldest) {
-		struct open_piece *piece = p->oldest;
-		p->oldest = piece->newer;
-		block_pool_give(p->pool, piece->blocks, piece->block_count);
-		open_piece_destroy(piece);
-	}
+	destroy_list(p, &p->to_ask);
+	destroy_list(p, &p->all_asked);
 	piece_order_finish(&p->order);
 	bitfield_finish(&p->have);
 	bitfield_finish(&p->open);
@@ -103,18 +116,59 @@ static struct open_piece *find(const struct picker *p, uint32_t index)
 	return piece;
 }
 
+static void append(struct piece_list *list, struct open_piece *piece)
+{
+	piece->older = list->newest;
+	piece->newer = NULL;
+	if (list->newest)
+		list->newest->newer = piece;
+	else
+		list->oldest = piece;
+	list->newest = piece;
+}
+
+static void take_out(struct piece_list *list, struct open_piece *piece)
+{
+	if (piece->older)
+		piece->older->newer = piece->newer;
+	else
+		list->oldest = piece->newer;
+	if (piece->newer)
+		piece->newer->older = piece->older;
+	else
+		list->newest = piece->older;
+}
+
+static struct piece_list *list_of(
+	struct picker *p, const struct open_piece *piece)
+{
+	return piece->unasked > 0 ? &p->to_ask : &p->all_asked;
+}
+
+static void set_unasked(
+	struct picker *p, struct open_piece *piece, uint32_t unasked)
+{
+	struct piece_list *before = list_of(p, piece);
+
+	piece->unasked = unasked;
+	struct piece_list *after = list_of(p, piece);
+	if (before != after) {
+		take_out(before, piece);
+		append(after, piece);
+	}
+	/* All asked for: the owner's work on it is done, and should a block be
+	 * rejected anybody may take it. */
+	if (unasked == 0)
+		piece->owner = NULL;
+}
+
 static void link_piece(struct picker *p, struct open_piece *piece)
 {
 	struct open_piece **bucket = &p->buckets[piece->index % BUCKETS];
 
 	piece->chain = *bucket;
 	*bucket = piece;
-	piece->older = p->newest;
-	if (p->newest)
-		p->newest->newer = piece;
-	else
-		p->oldest = piece;
-	p->newest = piece;
+	append(list_of(p, piece), piece);
 }
 
 static void unlink_piece(struct picker *p, struct open_piece *piece)
@@ -124,15 +178,7 @@ static void unlink_piece(struct picker *p, struct open_piece *piece)
 	while (*at != piece)
 		at = &(*at)->chain;
 	*at = piece->chain;
-	if (piece->older)
-		piece->older->newer = piece->newer;
-	else
-		p->oldest = piece->newer;
-	if (piece->newer)
-		piece->newer->older = piece->older;
-	else
-		p->newest = piece->older;
-	piece->older = piece->newer = NULL;
+	take_out(list_of(p, piece), piece);
 }
 
 static void close_piece(struct picker *p, struct open_piece *piece)
@@ -144,20 +190,25 @@ static void close_piece(struct picker *p, struct open_piece *piece)
 
 /* ---- which piece ---- */
 
-/* A piece that nobody works on, and that `peer` cannot go on with: one that
- * only peers who left had would hold its memory for good. */
+/* Of the pieces that nobody works on, and that `peer` cannot go on with, give
+ * up the one that costs least: what only peers who left had would hold its
+ * memory for good. */
 static bool give_up_one(struct picker *p, const struct picker_peer *peer)
 {
-	for (struct open_piece *o = p->oldest; o; o = o->newer) {
-		if (o->owner || o->asked > 0 ||
-			bitfield_has(&peer->has, o->index))
-			continue;
-		unlink_piece(p, o);
-		block_pool_give(p->pool, o->blocks, o->block_count);
-		close_piece(p, o);
-		return true;
+	struct open_piece *least = NULL;
+
+	for (struct open_piece *o = p->to_ask.oldest; o; o = o->newer) {
+		if (!o->owner && o->asked == 0 &&
+			!bitfield_has(&peer->has, o->index) &&
+			(!least || o->received < least->received))
+			least = o;
 	}
-	return false;
+	if (!least)
+		return false;
+	unlink_piece(p, least);
+	block_pool_give(p->pool, least->blocks, least->block_count);
+	close_piece(p, least);
+	return true;
 }
 
 static bool room_for(const struct picker *p, uint32_t size)
@@ -195,9 +246,9 @@ static struct open_piece *open_next(
 static struct open_piece *join(
 	const struct picker *p, const struct picker_peer *peer, bool shared)
 {
-	for (struct open_piece *o = p->oldest; o; o = o->newer) {
-		if (o->unasked > 0 && bitfield_has(&peer->has, o->index) &&
-			(!o->owner || (shared && !o->careful)))
+	for (struct open_piece *o = p->to_ask.oldest; o; o = o->newer) {
+		if ((!o->owner || (shared && !o->careful)) &&
+			bitfield_has(&peer->has, o->index))
 			return o;
 	}
 	return NULL;
@@ -222,25 +273,23 @@ static struct open_piece *choose_piece(
 	return piece;
 }
 
-static size_t take_unasked(
-	struct open_piece *piece, struct block_id *ret, size_t max)
+static size_t take_unasked(struct picker *p, struct open_piece *piece,
+	struct block_id *ret, size_t max)
 {
-	size_t taken = 0;
 	uint32_t i = piece->first_unasked;
+	uint32_t left = piece->unasked;
+	size_t taken = 0;
 
-	for (; taken < max && piece->unasked > 0; i++) {
+	for (; taken < max && left > 0; i++) {
 		if (piece->blocks[i] || piece->askers[i] > 0)
 			continue;
 		piece->askers[i] = 1;
 		piece->asked++;
-		piece->unasked--;
+		left--;
 		ret[taken++] = (struct block_id){piece->index, i};
 	}
 	piece->first_unasked = i;
-	/* All asked for: its work on it is done, and should a block be rejected
-	 * anybody may take it. */
-	if (piece->unasked == 0)
-		piece->owner = NULL;
+	set_unasked(p, piece, left);
 	return taken;
 }
 
@@ -274,16 +323,16 @@ static size_t take_again_from(struct open_piece *piece, unsigned askers,
 }
 
 /* The endgame: blocks that others were asked for; those with the fewest askers
- * first, and among them the oldest piece first. */
+ * first, and among them the piece that waits longest. */
 static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 	struct block_id *ret, size_t max)
 {
 	size_t taken = 0;
 
 	for (unsigned askers = 1; askers < PICKER_MAX_ASKERS; askers++) {
-		for (struct open_piece *o = p->oldest; o; o = o->newer) {
-			if (o->asked > 0 && !o->careful &&
-				bitfield_has(&peer->has, o->index))
+		for (struct open_piece *o = p->all_asked.oldest;
+			o && taken < max; o = o->newer) {
+			if (!o->careful && bitfield_has(&peer->has, o->index))
 				taken += take_again_from(o, askers, peer,
 					ret + taken, max - taken);
 		}
@@ -291,6 +340,17 @@ static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 			break;
 	}
 	return taken;
+}
+
+/* Every missing piece is open, or there is no memory to open more.  (That this
+ * peer has nothing new to offer is not the end: in a swarm that goes through
+ * the torrent in order it is the rule.)  While finishers hold pieces there will
+ * be room in a moment: then asking twice would be waste. */
+static bool endgame(const struct picker *p)
+{
+	return p->full == 0 &&
+		(p->have.set + p->open.set == p->m->piece_count ||
+			!room_for(p, p->m->piece_length));
 }
 
 size_t picker_reserve(struct picker *p, struct picker_peer *peer,
@@ -302,30 +362,29 @@ size_t picker_reserve(struct picker *p, struct picker_peer *peer,
 		struct open_piece *piece = choose_piece(p, peer);
 		if (!piece)
 			break;
-		taken += take_unasked(piece, ret + taken, max - taken);
+		taken += take_unasked(p, piece, ret + taken, max - taken);
 	}
-	/* While finishers hold pieces there will be room in a moment: then
-	 * asking twice would be waste. */
-	if (taken == 0 && max > 0 && p->full == 0)
-		taken = take_again(p, peer, ret,
-			max < ENDGAME_AT_ONCE ? max : ENDGAME_AT_ONCE);
+	if (taken == 0 && peer->asked_count < ENDGAME_DEPTH && endgame(p)) {
+		size_t few = ENDGAME_DEPTH - peer->asked_count;
+		taken = take_again(p, peer, ret, max < few ? max : few);
+	}
 	return taken;
 }
 
 /* ---- what became of them ---- */
 
 /* One request less is under way for the block. */
-static void unask(struct open_piece *piece, uint32_t block)
+static void unask(struct picker *p, struct open_piece *piece, uint32_t block)
 {
-	/* A block may be asked again of the same peer after it was released,
-	 * so a late answer can find nothing to count down. */
+	/* What is taken back may have been asked for when the piece was open
+	 * before: then there can be nothing to count down. */
 	if (piece->askers[block] == 0)
 		return;
 	piece->askers[block]--;
 	piece->asked--;
 	if (piece->askers[block] > 0 || piece->blocks[block])
 		return;
-	piece->unasked++;
+	set_unasked(p, piece, piece->unasked + 1);
 	if (block < piece->first_unasked)
 		piece->first_unasked = block;
 }
@@ -336,16 +395,18 @@ void picker_release(
 	for (size_t i = 0; i < count; i++) {
 		struct open_piece *piece = find(p, blocks[i].piece);
 		if (piece)
-			unask(piece, blocks[i].index);
+			unask(p, piece, blocks[i].index);
 	}
 }
 
-void picker_rest(struct picker *p, const struct picker_peer *peer)
+bool picker_rest(struct picker *p, const struct picker_peer *peer)
 {
-	for (struct open_piece *o = p->oldest; o; o = o->newer) {
-		if (o->owner == peer)
-			o->owner = NULL;
-	}
+	struct open_piece *piece = find(p, peer->current);
+
+	if (!piece || piece->owner != peer)
+		return false;
+	piece->owner = NULL;
+	return true;
 }
 
 enum picker_receipt picker_receive(struct picker *p,
@@ -361,16 +422,18 @@ enum picker_receipt picker_receive(struct picker *p,
 	uint32_t i = block->index;
 	if (piece->blocks[i]) {
 		if (asked)
-			unask(piece, i);
+			unask(p, piece, i);
 		return PICKER_NOT_WANTED;
 	}
-	if (!asked && piece->askers[i] == 0)
-		piece->unasked--; /* late, but still of use */
+	/* Late, but still of use.  (Not `!asked`: that may have been when the
+	 * piece was open before.) */
+	if (piece->askers[i] == 0)
+		set_unasked(p, piece, piece->unasked - 1);
 	piece->blocks[i] = memory;
 	piece->received++;
 	open_piece_note_giver(piece, i, &peer->address);
 	if (asked)
-		unask(piece, i);
+		unask(p, piece, i);
 	*ret_others = piece->askers[i] > 0;
 	if (piece->received < piece->block_count)
 		return PICKER_TAKEN;
