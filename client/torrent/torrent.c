@@ -74,7 +74,8 @@ enum { WAKE_AT_ONCE = 64 };
 
 /* Wake the sleeping peers.  Writing to an eventfd is I/O, so it is done without
  * the lock; a peer is claimed by clearing `sleeping`, so that each is woken
- * once however many rounds it takes. */
+ * once however many rounds it takes.  Whoever is awake may have looked for
+ * blocks to ask for a moment ago: it finds `stirred` before it sleeps. */
 static void wake_sleepers(struct torrent *t)
 {
 	int fds[WAKE_AT_ONCE];
@@ -85,6 +86,7 @@ static void wake_sleepers(struct torrent *t)
 		pthread_mutex_lock(&t->lock);
 		for (struct torrent_peer *p = t->peers;
 			p && count < WAKE_AT_ONCE; p = p->next) {
+			atomic_store(&p->stirred, true);
 			if (atomic_load(&p->sleeping) &&
 				atomic_exchange(&p->sleeping, false))
 				fds[count++] = p->wake_fd;
@@ -98,6 +100,8 @@ static void wake_sleepers(struct torrent *t)
 void torrent_sleeping(struct torrent_peer *peer, bool sleeping)
 {
 	atomic_store(&peer->sleeping, sleeping);
+	if (!sleeping)
+		atomic_store(&peer->stirred, false); /* it looks again now */
 }
 
 /* ---- what is had ---- */
@@ -218,6 +222,7 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer)
 {
 	peer->pick.current = 0;
 	atomic_store(&peer->sleeping, false);
+	atomic_store(&peer->stirred, false);
 	atomic_store(&peer->prune, false);
 	atomic_store(&peer->corrupt, false);
 
@@ -231,7 +236,7 @@ void torrent_leave(struct torrent *t, struct torrent_peer *peer)
 {
 	pthread_mutex_lock(&t->lock);
 	picker_release(t->picker, peer->pick.asked, peer->pick.asked_count);
-	picker_rest(t->picker, &peer->pick);
+	(void)picker_rest(t->picker, &peer->pick); /* all are woken anyway */
 	picker_count_peer(t->picker, &peer->pick, false);
 	struct torrent_peer **at = &t->peers;
 	while (*at != peer)
@@ -270,13 +275,15 @@ size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
 void torrent_release(struct torrent *t, struct torrent_peer *peer,
 	const struct block_id *blocks, size_t count, bool rest)
 {
+	bool work = count > 0; /* for others */
+
 	pthread_mutex_lock(&t->lock);
 	picker_release(t->picker, blocks, count);
 	if (rest)
-		picker_rest(t->picker, &peer->pick);
+		work |= picker_rest(t->picker, &peer->pick);
 	pthread_mutex_unlock(&t->lock);
 
-	if (count > 0)
+	if (work)
 		wake_sleepers(t);
 }
 
@@ -343,7 +350,8 @@ size_t torrent_prune(struct torrent *t, struct torrent_peer *peer,
 
 bool torrent_peer_has_letters(const struct torrent_peer *peer)
 {
-	return atomic_load(&peer->prune) || atomic_load(&peer->corrupt);
+	return atomic_load(&peer->prune) || atomic_load(&peer->corrupt) ||
+		atomic_load(&peer->stirred);
 }
 
 bool torrent_peer_corrupt(const struct torrent_peer *peer)
@@ -462,4 +470,6 @@ void torrent_abandon_piece(struct torrent *t, struct open_piece *piece)
 	pthread_mutex_lock(&t->lock);
 	picker_abandon(t->picker, piece);
 	pthread_mutex_unlock(&t->lock);
+
+	wake_sleepers(t);
 }

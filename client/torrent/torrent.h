@@ -35,6 +35,7 @@ struct torrent_peer {
 	/* Private to torrent.c. */
 	struct torrent_peer *next;
 	atomic_bool sleeping; /* wake it for news */
+	atomic_bool stirred;  /* there was news while it was awake */
 	atomic_bool prune;    /* some of what it asked for has come elsewhere */
 	atomic_bool corrupt;  /* it gave a bad piece: end it */
 };
@@ -116,11 +117,13 @@ size_t torrent_receive(struct torrent *t, struct torrent_peer *peer,
 size_t torrent_prune(struct torrent *t, struct torrent_peer *peer,
 	size_t *ret_places, size_t max);
 
-/* It is about to sleep (true) or awake.  After true, ask for news once more:
+/* It is about to sleep (true), or awake and about to look for news, letters and
+ * blocks to ask for (false).  After true, ask for news and letters once more:
  * what came before is not signalled. */
 void torrent_sleeping(struct torrent_peer *peer, bool sleeping);
 
-/* Is there something to prune, or to end it for? */
+/* Is there something to prune, or to end it for, or may there be blocks to ask
+ * for that were not there when it last looked? */
 bool torrent_peer_has_letters(const struct torrent_peer *peer);
 
 /* It gave a bad piece: true once it is known. */
