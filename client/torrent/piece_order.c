@@ -31,7 +31,10 @@ void piece_order_count_piece(struct piece_order_state *s, uint32_t piece)
 void piece_order_count_peer(
 	struct piece_order_state *s, const struct bitfield *has, bool came)
 {
-	if (!s->availability)
+	/* Whoever has everything makes no piece rarer than another.  (Who came
+	 * to have it piece by piece leaves one count in each: no difference
+	 * either.) */
+	if (!s->availability || bitfield_full(has))
 		return;
 	for (uint32_t i = 0; i < has->count; i++) {
 		i = bitfield_find(has, NULL, NULL, i, has->count);
@@ -73,6 +76,8 @@ static uint32_t rarest(struct piece_order_state *s, const struct bitfield *has,
 			if (best == BITFIELD_NONE ||
 				s->availability[at] < s->availability[best])
 				best = at;
+			if (s->availability[best] == 0)
+				return best; /* nothing is rarer */
 		}
 	}
 	return best;

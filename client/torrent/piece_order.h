@@ -13,7 +13,8 @@ enum piece_order { PIECE_ORDER_SEQUENTIAL, PIECE_ORDER_RAREST };
 struct piece_order_state {
 	enum piece_order order;
 	uint32_t first_missing; /* every piece before it is had */
-	uint16_t *availability; /* RAREST: copies among the other peers */
+	uint16_t *availability; /* RAREST: copies among the other peers, but
+				 * for those who have all */
 	uint64_t dice;          /* state of a small generator, for ties */
 };
 
