@@ -418,19 +418,11 @@ static void count_useful(struct conversation *c)
 	}
 }
 
-static void has_many(struct conversation *c)
-{
-	torrent_peer_has_many(c->torrent, &c->peer);
-	count_useful(c);
-	update_interest(c);
-}
-
 static enum conversation_verdict has_piece(
 	struct conversation *c, uint32_t piece)
 {
 	if (piece >= c->have.count)
 		return broken(c, "HAVE of a piece that there is not");
-	c->pieces_told = true;
 	if (bitfield_has(&c->peer.pick.has, piece))
 		return CONVERSATION_GOES_ON;
 	bitfield_set(&c->peer.pick.has, piece);
@@ -566,21 +558,28 @@ static enum conversation_verdict extended(
 static enum conversation_verdict tells_pieces(
 	struct conversation *c, const struct wire_message *message)
 {
-	if (c->pieces_told)
-		return broken(c, "its pieces were told already");
-	c->pieces_told = true;
+	bool well_formed = true;
+
+	/* BEP 3 wants it first and once; aria2 sends another one when that is
+	 * shorter than the HAVEs that it owes. */
+	torrent_peer_has_many(c->torrent, &c->peer, false);
 	switch (message->id) {
 	case WIRE_HAVE_ALL:
 		bitfield_set_all(&c->peer.pick.has);
 		break;
 	case WIRE_BITFIELD:
-		if (!bitfield_from_wire(&c->peer.pick.has, message->payload))
-			return broken(c, "malformed bitfield");
+		well_formed = bitfield_from_wire(
+			&c->peer.pick.has, message->payload);
 		break;
-	default: /* HAVE NONE */
+	default:
+		bitfield_clear_all(&c->peer.pick.has);
 		break;
 	}
-	has_many(c);
+	torrent_peer_has_many(c->torrent, &c->peer, true);
+	if (!well_formed)
+		return broken(c, "malformed bitfield");
+	count_useful(c);
+	update_interest(c);
 	return CONVERSATION_GOES_ON;
 }
 

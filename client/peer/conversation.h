@@ -57,7 +57,6 @@ struct conversation {
 	bool am_interested;
 	bool peer_choking;
 	bool peer_interested;
-	bool pieces_told; /* its bitfield, HAVE ALL, HAVE NONE or a HAVE came */
 	bool upload_only; /* BEP 21, by its extended handshake */
 	bool snubbed;
 	bool give_only; /* we seed: never ask for anything */
