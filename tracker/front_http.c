@@ -20,9 +20,10 @@
 #include "tracker/swarm_store.h"
 
 enum {
-	/* Of one connection, for its request line and headers: a URL of
-	 * ANNOUNCE_HTTP_MAX_URL and half as much again. */
-	CONNECTION_MEMORY = 24 * 1024,
+	/* Of one connection, for its request line and headers, and 64 bytes for
+	 * each key in it: a scrape as long as a URL may be has 230.  Beyond
+	 * 32 KiB the library would map and unmap memory for each connection. */
+	CONNECTION_MEMORY = 32 * 1024,
 
 	/* For a whole request, which is one packet, and for the pause before
 	 * the next. */
@@ -50,6 +51,13 @@ struct request {
 	bool accepted; /* its headers are fine */
 	size_t len;
 	char target[];
+};
+
+/* A request hangs here and not in the library's context alone: the library
+ * forgets it when a query has more keys than its memory holds. */
+struct connection {
+	struct deadline *deadline;
+	struct request *request; /* under way, or NULL */
 };
 
 /* --- Answers --- */
@@ -325,51 +333,89 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c,
 	return answer_request(cls, c, request);
 }
 
+static struct connection *connection_of(struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void drop_request(struct connection *connection)
+{
+	free(connection->request);
+	connection->request = NULL;
+}
+
 /* The request line has come.  What we return is `context` from now on. */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
 {
+	struct connection *connection = connection_of(c);
 	size_t len = strlen(target);
-	struct request *request = malloc(sizeof(*request) + len + 1);
 
 	(void)cls;
-	(void)c;
+	if (!connection)
+		return NULL;
+	drop_request(connection);
+
+	struct request *request = malloc(sizeof(*request) + len + 1);
 	if (!request)
 		return NULL;
 	request->accepted = false;
 	request->len = len;
 	memcpy(request->target, target, len + 1);
+	connection->request = request;
 	return request;
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	enum MHD_RequestTerminationCode why)
 {
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct connection *connection = connection_of(c);
 
 	(void)cls;
 	(void)why;
-	free(*context);
 	*context = NULL;
-	if (info)
-		deadline_renew(info->socket_context, clock_ms());
+	if (!connection)
+		return;
+	drop_request(connection);
+	deadline_renew(connection->deadline, clock_ms());
+}
+
+static struct connection *open_connection(
+	struct front_http *f, struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	if (connection && info)
+		connection->deadline = deadlines_add(
+			f->deadlines, info->connect_fd, clock_ms());
+	return connection;
+}
+
+static void close_connection(
+	struct front_http *f, struct connection *connection)
+{
+	if (!connection)
+		return;
+	drop_request(connection);
+	deadlines_remove(f->deadlines, connection->deadline);
+	free(connection);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *c, void **context,
 	enum MHD_ConnectionNotificationCode what)
 {
-	struct front_http *f = cls;
-
-	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-			c, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-		*context = info ? deadlines_add(f->deadlines, info->connect_fd,
-					  clock_ms())
-				: NULL;
-	} else {
-		deadlines_remove(f->deadlines, *context);
+	switch (what) {
+	case MHD_CONNECTION_NOTIFY_STARTED:
+		*context = open_connection(cls, c);
+		break;
+	case MHD_CONNECTION_NOTIFY_CLOSED:
+		close_connection(cls, *context);
 		*context = NULL;
+		break;
 	}
 }
 
