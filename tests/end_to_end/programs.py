@@ -141,7 +141,8 @@ class Process:
     def tail(self, count=12):
         """The last lines of both outputs, for the report of a failed test."""
         with self.changed:
-            shown = [b"$ " + " ".join(self.argv).encode("utf-8", "surrogateescape")] + self.out[-count:] + \
+            told = [line for line in self.out if b'"event":"progress"' not in line]
+            shown = [b"$ " + " ".join(self.argv).encode("utf-8", "surrogateescape")] + told[-count:] + \
                 [b"stderr: " + line for line in self.err[-count:]]
         return b"\n".join(line[:400] for line in shown).decode("utf-8", "replace")
 
@@ -209,6 +210,8 @@ class Client(JsonProcess):
 
     @property
     def port(self):
+        """Where it listens, once it answers there: connections are closed while the content is checked."""
+        self.wait_for("checked")
         return self.wait_for("listening")["port"]
 
     @property

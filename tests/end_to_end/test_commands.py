@@ -106,11 +106,17 @@ def test_create_names_what_it_cannot_read(lab):
     os.mkfifo(folder / "sub/pipe")
     result = lab.command("create", folder, "--output", lab.path("x.torrent"), timeout=10)
     assert result.refused and "sub/pipe" in result.err, result
-    (folder / "sub/pipe").unlink()
-    (folder / "sub/dangling").symlink_to("nowhere")
-    result = lab.command("create", folder, "--output", lab.path("x.torrent"))
-    assert result.refused and "sub/dangling" in result.err, result
     assert not lab.path("x.torrent").exists()
+
+
+def test_create_leaves_symlinks_out_and_says_so(lab):
+    folder = lab.write("folder", {"a": noise(5), "sub/b": noise(5)})
+    (folder / "sub/dangling").symlink_to("nowhere")
+    (folder / "passwd").symlink_to("/etc/passwd")
+    result = lab.command("create", folder, "--output", lab.path("x.torrent"))
+    assert "sub/dangling" in result.err and "passwd" in result.err, result
+    made = bdecode(lab.path("x.torrent").read_bytes())
+    assert [f[b"path"] for f in made[b"info"][b"files"]] == [[b"a"], [b"sub", b"b"]]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

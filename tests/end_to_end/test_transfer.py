@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fakepeer import BLOCK, Closed, fetch_piece
+from fakepeer import BLOCK, CHOKE, PIECE, REJECT, Closed, fetch_piece
 from lab import finish_equal, free_port
 from programs import loopback, patience, scaled
 from torrents import differences, make_hybrid, noise, tree_equal
@@ -229,11 +229,10 @@ def test_several_torrents_in_one_process(lab):
 
 
 def test_a_torrent_that_fails_does_not_take_the_others_along(lab):
-    good, bad = lab.noise_file("source/good", 300000), lab.noise_file("source/bad", 300000, 1)
+    good, bad = lab.noise_file("source/good", 300000), lab.write("source/bad", {"file": noise(300000, 1)})
     torrents = [lab.torrent(c) for c in (bad, good)]
-    lab.path("out/bad").mkdir(parents=True)  # a folder where the file belongs
-    seeder = lab.seeder(torrents[1], good.read_bytes())
-    leech = lab.leech(torrents[0], lab.path("out"), torrents[1].path, peers=[seeder])
+    lab.path("out/bad/file").mkdir(parents=True)  # a folder where the file belongs
+    leech = lab.leech(torrents[0], lab.path("out"), torrents[1].path, peers=[lab.seed(torrents[0], bad), lab.seed(torrents[1], good)])
     assert leech.wait(40) == 1
     assert leech.stderr.count("tbt-client: ") == 1 and "bad" in leech.stderr
     assert tree_equal(good, lab.path("out/good"))
@@ -487,14 +486,14 @@ def test_a_port_asked_for_that_is_in_use_is_an_error(lab):
 
 @pytest.mark.parametrize("side", ["--upload-limit", "--download-limit"])
 def test_a_rate_limit_is_kept(lab, side):
-    content = lab.noise_file("source/file", 4 * MIB)
+    content = lab.noise_file("source/file", 6 * MIB)
     torrent = lab.torrent(content, 65536)
     seeder = lab.seed(torrent, content, *(["--upload-limit", "2M"] if side == "--upload-limit" else []))
     started = time.monotonic()
     leech = lab.leech(torrent, lab.path("out"), *(["--download-limit", "2M"] if side == "--download-limit" else []),
                       peers=[seeder])
     finish_equal(leech, content, lab.path("out"))
-    assert 1.2 < time.monotonic() - started < patience(4)
+    assert 1.9 < time.monotonic() - started < patience(5), "3 s, less what may come in a burst"
 
 
 def test_an_incomplete_copy_is_no_seed_unless_it_is_meant_to(lab):
@@ -519,7 +518,7 @@ def test_seeding_what_is_not_there_fails_with_its_name(lab):
     torrent = lab.torrent(content)
     result = lab.command("seed", torrent.path, "--file", lab.path("nowhere/file"), *loopback())
     assert result.refused and result.status == 1, result
-    assert "nowhere/file" in result.err
+    assert "nowhere" in result.err
 
 
 def test_content_that_changes_under_a_seeder_is_not_uploaded_as_right(lab):
@@ -531,11 +530,15 @@ def test_content_that_changes_under_a_seeder_is_not_uploaded_as_right(lab):
     with open(content, "r+b") as f:
         f.seek(4 * PIECE_LENGTH)
         f.write(bytes(PIECE_LENGTH))
-    try:
-        got = fetch_piece(seeder.port, torrent, 4, source="127.0.0.8", timeout=5)
-    except (AssertionError, Closed, OSError):
-        return  # refused, closed or gone: all right
-    assert got == good[4 * PIECE_LENGTH:5 * PIECE_LENGTH], "bytes that do not match their hash were uploaded"
+    with lab.dial(seeder, torrent) as c:
+        c.shake_hands(pieces=())
+        c.become_unchoked()
+        c.request(4)
+        try:  # an answer, and no data; or the end of the connection
+            assert c.receive_until(REJECT, CHOKE, PIECE, timeout=5)[0] != PIECE
+        except Closed:
+            pass
+    assert fetch_piece(seeder.port, torrent, 5, source="127.0.0.8") == good[5 * PIECE_LENGTH:6 * PIECE_LENGTH]
 
 
 def test_output_to_a_pipe_is_plain_lines_and_quiet_is_quiet(lab):
