@@ -34,7 +34,7 @@ struct peer_state {
 	bool completed; /* it has said `completed` and was counted */
 };
 
-enum { PEER_ARRAY_NONE = UINT32_MAX };
+#define PEER_ARRAY_NONE UINT32_MAX
 
 /* The position of that address and port, or PEER_ARRAY_NONE. */
 uint32_t peer_array_find(const struct peer_array *p,
