@@ -7,31 +7,52 @@
 
 #include "shared/clock.h"
 
+/* Where a candidate comes from: what is ours must find room whatever strangers
+ * push, since a worker that nobody heard of would never be free again, and a
+ * ban not heard of would not be one. */
+enum origin { ORIGIN_OUTSIDE, ORIGIN_WORKER, ORIGIN_NOTE, ORIGINS };
+
 struct peer_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* with `lock`: count rose, or closed was set */
 
 	/* Set once, by create. */
-	size_t capacity; /* of what does not come from a worker */
-	size_t reserve;  /* of what does */
+	size_t room[ORIGINS]; /* for what comes from each */
+	size_t slots;         /* sum of these */
 
 	/* The rest is guarded by `lock`. */
 	bool closed;
-	size_t head;         /* index of the oldest candidate */
-	size_t count;        /* <= capacity + reserve */
-	size_t from_workers; /* of these */
+	size_t head;          /* index of the oldest candidate */
+	size_t count;         /* <= slots */
+	size_t from[ORIGINS]; /* of these */
 	struct candidate ring[];
 };
 
-static size_t slots(const struct peer_queue *q)
+static enum origin origin_of(enum candidate_source source)
 {
-	return q->capacity + q->reserve;
+	switch (source) {
+	case FROM_WORKER:
+		return ORIGIN_WORKER;
+	case FROM_JUDGE:
+	case FROM_KEEPER:
+		return ORIGIN_NOTE;
+	case FROM_USER:
+	case FROM_TRACKER:
+	case FROM_PEX:
+	case FROM_DHT:
+	case FROM_LSD:
+	case FROM_LISTENER:
+	case FROM_GREETING:
+		return ORIGIN_OUTSIDE;
+	}
+	return ORIGIN_OUTSIDE;
 }
 
 struct peer_queue *peer_queue_create(size_t capacity, size_t reserve)
 {
-	struct peer_queue *q = calloc(
-		1, sizeof(*q) + (capacity + reserve) * sizeof(q->ring[0]));
+	size_t slots = capacity + reserve + PEER_QUEUE_NOTES;
+	struct peer_queue *q =
+		calloc(1, sizeof(*q) + slots * sizeof(q->ring[0]));
 	pthread_condattr_t attributes;
 
 	if (!q)
@@ -42,8 +63,10 @@ struct peer_queue *peer_queue_create(size_t capacity, size_t reserve)
 	pthread_cond_init(&q->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
 	pthread_mutex_init(&q->lock, NULL);
-	q->capacity = capacity;
-	q->reserve = reserve;
+	q->room[ORIGIN_OUTSIDE] = capacity;
+	q->room[ORIGIN_WORKER] = reserve;
+	q->room[ORIGIN_NOTE] = PEER_QUEUE_NOTES;
+	q->slots = slots;
 	return q;
 }
 
@@ -52,7 +75,7 @@ void peer_queue_destroy(struct peer_queue *q)
 	if (!q)
 		return;
 	for (size_t i = 0; i < q->count; i++) {
-		int socket = q->ring[(q->head + i) % slots(q)].socket;
+		int socket = q->ring[(q->head + i) % q->slots].socket;
 		if (socket >= 0)
 			close(socket);
 	}
@@ -61,25 +84,16 @@ void peer_queue_destroy(struct peer_queue *q)
 	free(q);
 }
 
-/* The two kinds of candidates do not take each other's room. */
-static bool has_room_locked(const struct peer_queue *q, bool from_worker)
-{
-	if (q->closed)
-		return false;
-	return from_worker ? q->from_workers < q->reserve
-			   : q->count - q->from_workers < q->capacity;
-}
-
 bool peer_queue_push(struct peer_queue *q, const struct candidate *c)
 {
-	bool from_worker = c->source == FROM_WORKER;
+	enum origin origin = origin_of(c->source);
 
 	pthread_mutex_lock(&q->lock);
-	bool room = has_room_locked(q, from_worker);
+	bool room = !q->closed && q->from[origin] < q->room[origin];
 	if (room) {
-		q->ring[(q->head + q->count) % slots(q)] = *c;
+		q->ring[(q->head + q->count) % q->slots] = *c;
 		q->count++;
-		q->from_workers += from_worker;
+		q->from[origin]++;
 		pthread_cond_signal(&q->changed);
 	}
 	pthread_mutex_unlock(&q->lock);
@@ -111,9 +125,9 @@ enum peer_queue_result peer_queue_pop(
 		result = PEER_QUEUE_CLOSED;
 	} else if (q->count > 0) {
 		*ret = q->ring[q->head];
-		q->head = (q->head + 1) % slots(q);
+		q->head = (q->head + 1) % q->slots;
 		q->count--;
-		q->from_workers -= ret->source == FROM_WORKER;
+		q->from[origin_of(ret->source)]--;
 		result = PEER_QUEUE_TAKEN;
 	}
 	pthread_mutex_unlock(&q->lock);

@@ -56,7 +56,9 @@ struct candidate {
 };
 
 /* A queue for at most `capacity` (> 0) candidates; NULL: out of memory.  What
- * comes FROM_WORKER always finds room (`reserve` of them: the pool's size). */
+ * comes FROM_WORKER always finds room (`reserve` of them: the pool's size), and
+ * so do PEER_QUEUE_NOTES of what comes FROM_JUDGE and FROM_KEEPER. */
+enum { PEER_QUEUE_NOTES = 256 };
 struct peer_queue *peer_queue_create(size_t capacity, size_t reserve);
 
 /* Free the queue and close the sockets left in it; NULL is allowed.  No thread

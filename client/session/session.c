@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/discovery/announcer.h"
@@ -34,6 +36,9 @@ enum {
 	STOP_MS = 4500,
 	STOP_ANNOUNCE_MS = 3000,
 	NUMWANT = 80,
+	/* Descriptors that are kept for other things than workers: listening,
+	 * trackers, files, the standard ones. */
+	SPARE_DESCRIPTORS = 20,
 };
 
 struct session {
@@ -41,6 +46,7 @@ struct session {
 	struct session_context context;
 	uint32_t key; /* tells trackers that it is still us */
 	int done_fd;
+	int stopped_fd; /* tells the watchdog that all went well */
 
 	struct listener *listener;
 	struct worker_pool *pool;
@@ -51,6 +57,21 @@ struct session {
 	atomic_bool stopping;
 	bool started;
 };
+
+/* A worker takes two descriptors, its socket and its wake-up: no more of them
+ * than there are. */
+static unsigned affordable_workers(unsigned wanted)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+		limit.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	if (limit.rlim_cur < SPARE_DESCRIPTORS + 2)
+		return 1;
+	rlim_t most = (limit.rlim_cur - SPARE_DESCRIPTORS) / 2;
+	return most < wanted ? (unsigned)most : wanted;
+}
 
 struct session *session_create(const struct session_options *options,
 	struct events *events, struct error *err)
@@ -68,6 +89,7 @@ struct session *session_create(const struct session_options *options,
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct session_context *ctx = &s->context;
 	s->options = *options;
+	s->options.workers = affordable_workers(options->workers);
 	s->key = random_u32();
 	handshake_make_peer_id(ctx->peer_id);
 	ctx->bind = options->bind;
@@ -75,15 +97,16 @@ struct session *session_create(const struct session_options *options,
 	ctx->blocks = block_pool_create();
 	ctx->finisher = finisher_create(
 		cores < MAX_FINISHERS ? (unsigned)cores : MAX_FINISHERS);
-	ctx->queue = peer_queue_create(QUEUE_CAPACITY, options->workers);
+	ctx->queue = peer_queue_create(QUEUE_CAPACITY, s->options.workers);
 	ctx->download_limit = rate_limit_create(options->download_limit);
 	ctx->upload_limit = rate_limit_create(options->upload_limit);
 	/* Their addresses must not change: workers hold them. */
 	ctx->torrents = calloc(MAX_TORRENTS, sizeof(*ctx->torrents));
 	s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->stopped_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!ctx->blocks || !ctx->finisher || !ctx->queue ||
 		!ctx->download_limit || !ctx->upload_limit || !ctx->torrents ||
-		s->done_fd < 0) {
+		s->done_fd < 0 || s->stopped_fd < 0) {
 		error_set(err, "session: out of memory or descriptors");
 		session_destroy(s);
 		return NULL;
@@ -242,19 +265,14 @@ int session_fd(const struct session *s) { return s->done_fd; }
 
 /* Should disk or resolver hang, the end must come all the same: what was not
  * saved is found by hashing. */
-static void *end_it(void *unused)
+static void *watch_stop(void *arg)
 {
-	(void)unused;
-	usleep(STOP_MS * 1000);
-	_exit(1);
-}
+	struct session *s = arg;
+	struct pollfd stopped = {.fd = s->stopped_fd, .events = POLLIN};
 
-static void start_watchdog(void)
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, end_it, NULL) == 0)
-		pthread_detach(thread);
+	if (poll(&stopped, 1, STOP_MS) == 0)
+		_exit(1);
+	return NULL;
 }
 
 static void stop_announcers(struct session *s)
@@ -300,7 +318,9 @@ bool session_stop(struct session *s, struct error *err)
 	bool ok = true;
 	struct error reason;
 
-	start_watchdog();
+	pthread_t watchdog;
+	bool watched = pthread_create(&watchdog, NULL, watch_stop, s) == 0;
+
 	atomic_store(&s->stopping, true);
 	for (size_t i = 0; i < s->context.torrent_count; i++)
 		atomic_store(&s->context.torrents[i].stop_check, true);
@@ -332,6 +352,10 @@ bool session_stop(struct session *s, struct error *err)
 		s->context.torrents[i].announcer = NULL;
 	}
 	s->started = false;
+	if (watched) {
+		(void)!write(s->stopped_fd, &(uint64_t){1}, sizeof(uint64_t));
+		pthread_join(watchdog, NULL);
+	}
 	return ok;
 }
 
@@ -353,5 +377,7 @@ void session_destroy(struct session *s)
 	rate_limit_destroy(s->context.upload_limit);
 	if (s->done_fd >= 0)
 		close(s->done_fd);
+	if (s->stopped_fd >= 0)
+		close(s->stopped_fd);
 	free(s);
 }
