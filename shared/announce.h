@@ -15,9 +15,9 @@
 enum {
 	PEER_ID_SIZE = 20,
 	ANNOUNCE_DEFAULT_NUMWANT = 50,
-	ANNOUNCE_MAX_PEERS = 200,	 /* a tracker of ours hands out */
+	ANNOUNCE_MAX_PEERS = 200,        /* a tracker of ours hands out */
 	ANNOUNCE_REPLY_MAX_PEERS = 1000, /* a client of ours uses */
-	ANNOUNCE_TEXT_SIZE = 201,	 /* foreign texts are cut there */
+	ANNOUNCE_TEXT_SIZE = 201,        /* foreign texts are cut there */
 };
 
 enum announce_event {
@@ -37,8 +37,8 @@ struct announce {
 	uint64_t left;
 	enum announce_event event;
 	uint32_t numwant; /* peers asked for */
-	uint32_t key;	  /* random per run; 0: none */
-	bool compact;	  /* BEP 23 */
+	uint32_t key;     /* random per run; 0: none */
+	bool compact;     /* BEP 23 */
 	bool no_peer_id;
 };
 

@@ -14,7 +14,8 @@
 
 enum {
 	ANNOUNCE_HTTP_MAX_URL = 8192,
-	/* A compact reply with ANNOUNCE_MAX_PEERS fits, a dictionary one too. */
+	/* A compact reply with ANNOUNCE_MAX_PEERS fits, a dictionary one too.
+	 */
 	ANNOUNCE_HTTP_MAX_REPLY = 32 * 1024,
 };
 

@@ -5,7 +5,8 @@
 
 /* The only place that asks for the time.  Logic gets it as a number. */
 
-/* Milliseconds and microseconds since some moment in the past; never backwards. */
+/* Milliseconds and microseconds since some moment in the past; never backwards.
+ */
 uint64_t clock_ms(void);
 uint64_t clock_us(void);
 

@@ -18,7 +18,7 @@ struct endpoint {
 
 enum {
 	ENDPOINT_TEXT_SIZE = 56, /* "[ipv6]:port" and a NUL */
-	ENDPOINT_V4_SIZE = 6,	 /* compact forms (BEP 23, BEP 7) */
+	ENDPOINT_V4_SIZE = 6,    /* compact forms (BEP 23, BEP 7) */
 	ENDPOINT_V6_SIZE = 18,
 };
 

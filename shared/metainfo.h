@@ -37,8 +37,8 @@ struct metainfo_file {
 	uint64_t length;
 	const char *path; /* below the root, elements joined by '/', safe to
 			   * create; for a single file: its name */
-	bool pad;	  /* BEP 47: zeros that are never on disk */
-	bool symlink;	  /* BEP 47: not created */
+	bool pad;         /* BEP 47: zeros that are never on disk */
+	bool symlink;     /* BEP 47: not created */
 	bool executable;  /* BEP 47: told, never acted on */
 };
 
@@ -51,8 +51,8 @@ struct metainfo {
 	struct info_hash info_hash;
 	const char *name; /* safe to create: the file, or the root folder */
 	bool multi_file;  /* files lie in a folder called `name` */
-	bool private;	  /* BEP 27 */
-	bool hybrid;	  /* has v2 keys too; used as v1 (BEP 52) */
+	bool private;     /* BEP 27 */
+	bool hybrid;      /* has v2 keys too; used as v1 (BEP 52) */
 
 	uint64_t length; /* of the content, pad files included; > 0 */
 	uint32_t piece_length;
@@ -66,10 +66,10 @@ struct metainfo {
 	size_t web_seed_count;
 	const char **web_seeds;
 
-	const char *comment;	/* "" if none; these come as they are, not */
+	const char *comment;    /* "" if none; these come as they are, not */
 	const char *created_by; /* escaped, but valid UTF-8 without NUL */
-	const char *source;	/* `source` in info: a tracker's tag */
-	int64_t created_s;	/* seconds since the epoch, 0 if not said */
+	const char *source;     /* `source` in info: a tracker's tag */
+	int64_t created_s;      /* seconds since the epoch, 0 if not said */
 
 	struct span info; /* the info dictionary as it came (BEP 9 sends it) */
 

@@ -16,9 +16,9 @@ enum option_kind {
 	OPTION_FLAG,   /* target: bool, set to true */
 	OPTION_TEXT,   /* target: const char * */
 	OPTION_NUMBER, /* target: uint64_t, within [min, max] */
-	OPTION_SIZE,   /* target: uint64_t, suffixes K, M, G; within [min, max] */
-	OPTION_RATIO,  /* target: double >= 0 */
-	OPTION_LIST,   /* target: struct option_list; repeatable */
+	OPTION_SIZE, /* target: uint64_t, suffixes K, M, G; within [min, max] */
+	OPTION_RATIO, /* target: double >= 0 */
+	OPTION_LIST,  /* target: struct option_list; repeatable */
 };
 
 struct option_list {
@@ -32,8 +32,8 @@ struct option {
 	enum option_kind kind;
 	void *target;
 	const char *value_name; /* "DIR"; NULL for flags */
-	const char *help;	/* may hold newlines */
-	uint64_t min, max;	/* numbers and sizes; max 0: no limit */
+	const char *help;       /* may hold newlines */
+	uint64_t min, max;      /* numbers and sizes; max 0: no limit */
 };
 
 /* Fill the targets from argv[1...]; the rest goes to `arguments` in order.

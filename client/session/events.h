@@ -28,7 +28,7 @@ enum event_kind {
 	EVENT_ANNOUNCE,
 	EVENT_COMPLETE,
 	EVENT_STOPPED,
-	EVENT_ERROR,   /* this torrent has ended with a failure */
+	EVENT_ERROR, /* this torrent has ended with a failure */
 	EVENT_WARNING,
 };
 
@@ -39,7 +39,7 @@ enum { PROGRESS_MAP_CELLS = 128 };
 struct event {
 	enum event_kind kind;
 	const struct info_hash *torrent; /* NULL: about none in particular */
-	const char *name;		 /* of the torrent; NULL as above */
+	const char *name;                /* of the torrent; NULL as above */
 	union {
 		struct {
 			uint16_t port;
@@ -67,8 +67,8 @@ struct event {
 			uint64_t uploaded;
 			unsigned peers; /* connected */
 			unsigned seeds; /* of these, complete */
-			bool seeding;	/* complete itself */
-			int64_t eta_s;	/* -1: cannot be said */
+			bool seeding;   /* complete itself */
+			int64_t eta_s;  /* -1: cannot be said */
 			/* Share of each stretch of the torrent that is there,
 			 * 0..255; pieces spread over PROGRESS_MAP_CELLS. */
 			const uint8_t *map;
@@ -82,7 +82,7 @@ struct event {
 		} peer;
 		struct {
 			uint32_t index;
-			bool failed;		 /* its hash did not match */
+			bool failed;             /* its hash did not match */
 			struct endpoint address; /* of a peer that gave it */
 		} piece;
 		struct {
@@ -104,7 +104,7 @@ struct event {
 		} stopped;
 		struct {
 			const char *message; /* "WHAT: WHY" */
-		} text; /* ERROR, WARNING */
+		} text;                      /* ERROR, WARNING */
 	};
 };
 

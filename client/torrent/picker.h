@@ -70,8 +70,8 @@ size_t picker_reserve(struct picker *p, struct picker_peer *peer,
 void picker_release(
 	struct picker *p, const struct block_id *blocks, size_t count);
 
-/* The peer leaves, or may not be asked now: it works on no piece.  True: it did,
- * so that others may take that one up. */
+/* The peer leaves, or may not be asked now: it works on no piece.  True: it
+ * did, so that others may take that one up. */
 bool picker_rest(struct picker *p, const struct picker_peer *peer);
 
 enum picker_receipt {

@@ -264,15 +264,14 @@ Test(metainfo, pad_files_and_symlinks_of_bep_47_are_told)
 {
 	struct metainfo m = parsed(INFO("5:filesl" FILE_AT(
 		"1:a") "d4:attr1:p6:lengthi16379e4:pathl4:.pad5:"
-		       "16379ee" FILE_AT("1:b") "d4:attr1:p6:lengthi16379e4:"
-						"pathl4:.pad5:16379ee"
-						"d4:attr1:l4:pathl4:linke12:"
-						"symlink pathl1:aee" FILE_AT(
-							"1:c") "e" NAME
-							PIECE_LENGTH
-							       "6:"
-							       "pieces60:" HASH HASH
-								       HASH));
+		       "16379ee" FILE_AT(
+			       "1:b") "d4:attr1:p6:lengthi16379e4:"
+				      "pathl4:.pad5:16379ee"
+				      "d4:attr1:l4:pathl4:linke12:"
+				      "symlink pathl1:aee" FILE_AT(
+					      "1:c") "e" NAME PIECE_LENGTH "6:"
+						     "pieces60:" HASH HASH
+							     HASH));
 
 	cr_assert_eq(m.file_count, 6);
 	cr_expect_not(m.files[0].pad);
