@@ -15,6 +15,7 @@ enum {
 	 * next. */
 	DEPTH_MS = 1000,
 	WINDOW_MS = 100,
+	OVERDUE_CHECK_MS = 1000,
 	BATCH = 64, /* requests or pieces dealt with under one lock */
 };
 
@@ -210,49 +211,67 @@ static void remove_asked(struct conversation *c, size_t place)
 
 	memmove(&c->asked[place], &c->asked[place + 1],
 		after * sizeof(c->asked[0]));
+	memmove(&c->asked_ms[place], &c->asked_ms[place + 1],
+		after * sizeof(c->asked_ms[0]));
 	memmove(&c->released[place], &c->released[place + 1],
 		after * sizeof(c->released[0]));
 	set_asked_count(c, c->asked_count - 1);
 }
 
 /* Place in the list, or asked_count.  Nearly always the first one. */
-static size_t find_asked(
-	const struct conversation *c, const struct block_ref *block)
+static size_t find_id(const struct conversation *c, const struct block_id *id)
 {
 	size_t i = 0;
 
-	if (block->begin % BLOCK_SIZE != 0)
-		return c->asked_count;
 	while (i < c->asked_count &&
-		(c->asked[i].piece != block->piece ||
-			c->asked[i].index != block->begin / BLOCK_SIZE))
+		(c->asked[i].piece != id->piece ||
+			c->asked[i].index != id->index))
 		i++;
 	return i;
 }
 
-/* Give all that it has not sent back to the torrent; `forget`: it will not come
- * at all any more. */
-static void release_all(struct conversation *c, bool forget)
+static size_t find_asked(
+	const struct conversation *c, const struct block_ref *block)
+{
+	if (block->begin % BLOCK_SIZE != 0)
+		return c->asked_count;
+	return find_id(
+		c, &(struct block_id){block->piece, block->begin / BLOCK_SIZE});
+}
+
+/* Give what it has not sent and was asked for before `before_ms` back to the
+ * torrent.  Should it come after all, it is still used. */
+static size_t release_before(struct conversation *c, uint64_t before_ms)
 {
 	struct block_id back[CONVERSATION_MAX_ASKED];
 	size_t count = 0;
 
 	for (size_t i = 0; i < c->asked_count; i++) {
-		if (!c->released[i])
-			back[count++] = c->asked[i];
+		if (c->released[i] || c->asked_ms[i] >= before_ms)
+			continue;
+		back[count++] = c->asked[i];
 		c->released[i] = true;
 	}
-	if (forget)
-		set_asked_count(c, 0);
-	torrent_release(c->torrent, &c->peer, back, count, true);
+	if (count > 0 || before_ms == UINT64_MAX)
+		torrent_release(c->torrent, &c->peer, back, count, true);
+	return count;
+}
+
+/* The same for all of it, which will not come any more; or if it does, being
+ * under way, it is skipped, and not held against the peer. */
+static void forget_all(struct conversation *c)
+{
+	release_before(c, UINT64_MAX);
+	c->late_allowed += c->asked_count;
+	set_asked_count(c, 0);
 }
 
 /* One request will not be answered. */
-static void release_one(struct conversation *c, size_t place)
+static void release_one(struct conversation *c, size_t place, bool rest)
 {
 	if (!c->released[place])
 		torrent_release(
-			c->torrent, &c->peer, &c->asked[place], 1, false);
+			c->torrent, &c->peer, &c->asked[place], 1, rest);
 	remove_asked(c, place);
 }
 
@@ -268,17 +287,60 @@ static void cancel_unneeded(struct conversation *c)
 		struct block_ref ref = ref_of(c, &c->asked[places[count]]);
 
 		send_block(c, WIRE_CANCEL, &ref);
-		release_one(c, places[count]);
+		release_one(c, places[count], false);
 		c->late_allowed++;
 	}
+}
+
+/* The same for what was given back, and came in a piece that is whole now. */
+static void cancel_released(struct conversation *c, uint32_t piece)
+{
+	for (size_t i = c->asked_count; i-- > 0;) {
+		if (!c->released[i] || c->asked[i].piece != piece)
+			continue;
+		struct block_ref ref = ref_of(c, &c->asked[i]);
+
+		send_block(c, WIRE_CANCEL, &ref);
+		remove_asked(c, i);
+		c->late_allowed++;
+	}
+}
+
+static void ask_one(
+	struct conversation *c, const struct block_id *block, uint64_t now_ms)
+{
+	struct block_ref ref = ref_of(c, block);
+	size_t place = find_id(c, block);
+
+	if (place == c->asked_count)
+		set_asked_count(c, c->asked_count + 1);
+	else if (now_ms - c->asked_ms[place] < CONVERSATION_ANSWER_MS) {
+		/* Given back in vain, and it still has our request. */
+		c->released[place] = false;
+		return;
+	}
+	c->asked[place] = *block;
+	c->asked_ms[place] = now_ms;
+	c->released[place] = false;
+	send_block(c, WIRE_REQUEST, &ref);
+}
+
+/* Requests that may be under way at once. */
+static size_t most_asked(const struct conversation *c)
+{
+	size_t depth = c->snubbed ? 1 : c->depth;
+
+	return depth < c->reqq ? depth : c->reqq;
 }
 
 static void ask(struct conversation *c, uint64_t now_ms)
 {
 	struct block_id chosen[BATCH];
-	size_t depth = c->snubbed ? 1 : c->depth;
+	size_t depth = most_asked(c);
 
-	if (c->peer_choking || !c->am_interested ||
+	if (now_ms - c->rest_ms >= CONVERSATION_REST_MS)
+		c->rest_ms = 0;
+	if (c->peer_choking || !c->am_interested || c->rest_ms != 0 ||
 		c->asked_count > depth - depth / 4)
 		return;
 	while (c->asked_count < depth) {
@@ -290,14 +352,32 @@ static void ask(struct conversation *c, uint64_t now_ms)
 			return;
 		if (c->asked_count == 0)
 			c->block_ms = now_ms; /* silence counts from here */
-		for (size_t i = 0; i < count; i++) {
-			struct block_ref ref = ref_of(c, &chosen[i]);
+		for (size_t i = 0; i < count; i++)
+			ask_one(c, &chosen[i], now_ms);
+	}
+}
 
-			send_block(c, WIRE_REQUEST, &ref);
-			c->asked[c->asked_count] = chosen[i];
-			c->released[c->asked_count] = false;
-			set_asked_count(c, c->asked_count + 1);
-		}
+/* What is not answered must not be waited for by all: others may be asked.  And
+ * it may be lost, so after a while it is asked for anew. */
+static void mind_unanswered(struct conversation *c, uint64_t now_ms)
+{
+	uint64_t silent_ms = now_ms - c->block_ms;
+
+	if (c->asked_count == 0)
+		return;
+	if (silent_ms >= 2 * CONVERSATION_SNUBBED_MS)
+		forget_all(c);
+	else if (silent_ms >= CONVERSATION_SNUBBED_MS && !c->snubbed)
+		release_before(c, UINT64_MAX);
+	if (silent_ms >= CONVERSATION_SNUBBED_MS)
+		c->snubbed = true;
+
+	/* A byte now and then is not an answer. */
+	if (now_ms >= CONVERSATION_ANSWER_MS &&
+		now_ms - c->overdue_ms >= OVERDUE_CHECK_MS) {
+		c->overdue_ms = now_ms;
+		if (release_before(c, now_ms - CONVERSATION_ANSWER_MS) > 0)
+			c->rest_ms = now_ms;
 	}
 }
 
@@ -374,6 +454,11 @@ static void measure(struct conversation *c, uint64_t now_ms)
 {
 	uint64_t passed = now_ms - c->window_ms;
 
+	/* Nothing was asked for: that says nothing about its speed. */
+	if (c->asked_count == 0 && c->window_bytes == 0) {
+		c->window_ms = now_ms;
+		return;
+	}
 	if (passed < WINDOW_MS)
 		return;
 	uint64_t rate = c->window_bytes * 1000 / passed;
@@ -383,12 +468,11 @@ static void measure(struct conversation *c, uint64_t now_ms)
 	c->window_bytes = 0;
 
 	uint64_t depth = c->rate * DEPTH_MS / 1000 / BLOCK_SIZE;
-	uint64_t most = c->reqq < CONVERSATION_MAX_ASKED
-		? c->reqq
-		: CONVERSATION_MAX_ASKED;
 	if (depth < LEAST_DEPTH)
 		depth = LEAST_DEPTH;
-	c->depth = (size_t)(depth < most ? depth : most);
+	if (depth > CONVERSATION_MAX_ASKED)
+		depth = CONVERSATION_MAX_ASKED;
+	c->depth = (size_t)depth;
 }
 
 /* ---- its pieces, our interest ---- */
@@ -447,6 +531,7 @@ static void tell_news(struct conversation *c)
 				continue; /* lost and found again */
 			bitfield_set(&c->have, pieces[i]);
 			send_have(c, pieces[i]);
+			cancel_released(c, pieces[i]);
 			if (bitfield_has(&c->peer.pick.has, pieces[i]))
 				c->useful--;
 		}
@@ -568,8 +653,8 @@ static enum conversation_verdict tells_pieces(
 		bitfield_set_all(&c->peer.pick.has);
 		break;
 	case WIRE_BITFIELD:
-		well_formed = bitfield_from_wire(
-			&c->peer.pick.has, message->payload);
+		well_formed =
+			bitfield_from_wire(&c->peer.pick.has, message->payload);
 		break;
 	default:
 		bitfield_clear_all(&c->peer.pick.has);
@@ -583,6 +668,20 @@ static enum conversation_verdict tells_pieces(
 	return CONVERSATION_GOES_ON;
 }
 
+static void rejected(
+	struct conversation *c, const struct block_ref *block, uint64_t now_ms)
+{
+	size_t place = find_asked(c, block);
+
+	if (place == c->asked_count)
+		return;
+	/* Asked again at once it would refuse again, and so on as fast as the
+	 * line is.  Others may have more luck. */
+	if (!c->peer_choking)
+		c->rest_ms = now_ms;
+	release_one(c, place, true);
+}
+
 enum conversation_verdict conversation_message(struct conversation *c,
 	const struct wire_message *message, uint64_t now_ms)
 {
@@ -590,10 +689,16 @@ enum conversation_verdict conversation_message(struct conversation *c,
 	switch (message->id) {
 	case WIRE_CHOKE:
 		c->peer_choking = true;
-		/* With BEP 6 each request is rejected by name. */
-		release_all(c, !c->fast);
+		/* With BEP 6 each request is rejected by name, or served. */
+		if (c->fast)
+			release_before(c, UINT64_MAX);
+		else
+			forget_all(c);
 		return CONVERSATION_GOES_ON;
 	case WIRE_UNCHOKE:
+		/* What was neither will not be any more. */
+		if (c->peer_choking)
+			forget_all(c);
 		c->peer_choking = false;
 		return CONVERSATION_GOES_ON;
 	case WIRE_INTERESTED:
@@ -613,12 +718,9 @@ enum conversation_verdict conversation_message(struct conversation *c,
 	case WIRE_CANCEL:
 		cancelled(c, &message->block);
 		return CONVERSATION_GOES_ON;
-	case WIRE_REJECT: {
-		size_t place = find_asked(c, &message->block);
-		if (place < c->asked_count)
-			release_one(c, place);
+	case WIRE_REJECT:
+		rejected(c, &message->block, now_ms);
 		return CONVERSATION_GOES_ON;
-	}
 	case WIRE_EXTENDED:
 		return extended(c, message);
 	case WIRE_PIECE: /* by way of conversation_expect() */
@@ -665,11 +767,7 @@ enum conversation_verdict conversation_tick(
 	measure(c, now_ms);
 	tell_news(c);
 	cancel_unneeded(c);
-	if (c->asked_count > 0 && !c->snubbed &&
-		now_ms - c->block_ms >= CONVERSATION_SNUBBED_MS) {
-		c->snubbed = true;
-		release_all(c, false);
-	}
+	mind_unanswered(c, now_ms);
 	ask(c, now_ms);
 
 	if (!both_complete(c)) {
@@ -694,6 +792,11 @@ enum conversation_verdict conversation_tick(
 	return CONVERSATION_GOES_ON;
 }
 
+bool conversation_hungry(const struct conversation *c)
+{
+	return !c->peer_choking && c->am_interested && c->asked_count == 0;
+}
+
 bool conversation_has_news(const struct conversation *c)
 {
 	return torrent_has_news(c->torrent, c->news_at) ||
@@ -706,9 +809,16 @@ uint64_t conversation_deadline(const struct conversation *c)
 
 	if (due > c->sent_ms + CONVERSATION_KEEP_ALIVE_MS)
 		due = c->sent_ms + CONVERSATION_KEEP_ALIVE_MS;
-	if (c->asked_count > 0 && !c->snubbed &&
-		due > c->block_ms + CONVERSATION_SNUBBED_MS)
-		due = c->block_ms + CONVERSATION_SNUBBED_MS;
+	if (c->asked_count > 0) {
+		uint64_t silent = c->block_ms + CONVERSATION_SNUBBED_MS;
+		if (c->snubbed)
+			silent += CONVERSATION_SNUBBED_MS;
+		if (due > silent)
+			due = silent;
+	}
+	if (c->rest_ms != 0 && conversation_hungry(c) &&
+		due > c->rest_ms + CONVERSATION_REST_MS)
+		due = c->rest_ms + CONVERSATION_REST_MS;
 	if (c->farewell_ms > 0 &&
 		due > c->farewell_ms + CONVERSATION_FAREWELL_MS)
 		due = c->farewell_ms + CONVERSATION_FAREWELL_MS;

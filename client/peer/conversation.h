@@ -32,8 +32,14 @@ enum {
 
 	CONVERSATION_SILENCE_MS = 130 * 1000,    /* then the peer is gone */
 	CONVERSATION_KEEP_ALIVE_MS = 100 * 1000, /* BEP 3 says 120 s */
-	/* No byte of a block for so long: its blocks go to others. */
+	/* No byte of a block for so long: its blocks go to others.  Twice as
+	 * long: they are forgotten, and one is asked for now and then. */
 	CONVERSATION_SNUBBED_MS = 15 * 1000,
+	/* A request that waits so long, whatever else comes, goes to others. */
+	CONVERSATION_ANSWER_MS = 60 * 1000,
+	/* It refused a block though it does not choke us, or let it wait so
+	 * long: others may take that up before it is asked again. */
+	CONVERSATION_REST_MS = 1000,
 	/* Both have everything: time for the last HAVEs to be read. */
 	CONVERSATION_FAREWELL_MS = 2 * 1000,
 };
@@ -73,9 +79,10 @@ struct conversation {
 	size_t depth; /* how many may be under way now */
 	uint32_t reqq;
 	struct block_id asked[CONVERSATION_MAX_ASKED];
+	uint64_t asked_ms[CONVERSATION_MAX_ASKED];
 	bool released[CONVERSATION_MAX_ASKED]; /* given to others since */
-	unsigned unasked;      /* blocks that came without being asked for */
-	unsigned late_allowed; /* of these, that may come: we cancelled them */
+	unsigned unasked;    /* blocks that came without being asked for */
+	size_t late_allowed; /* of these, that may come: asked for before */
 
 	/* Blocks that came since the last conversation_flush(). */
 	size_t arrival_count;
@@ -90,6 +97,8 @@ struct conversation {
 
 	uint64_t heard_ms;    /* when anything last came */
 	uint64_t block_ms;    /* when bytes of a block last came, or asked */
+	uint64_t overdue_ms;  /* when requests were last looked through */
+	uint64_t rest_ms;     /* since when it is not asked; 0: it is */
 	uint64_t sent_ms;     /* when anything was last written */
 	uint64_t farewell_ms; /* both complete since; 0: not */
 
@@ -149,7 +158,7 @@ static inline bool conversation_arrivals_full(const struct conversation *c)
 size_t conversation_flush(
 	struct conversation *c, struct open_piece **ret_full, size_t *ret_left);
 
-/* `len` bytes of blocks came. */
+/* `len` bytes of blocks that were asked for came. */
 void conversation_received(struct conversation *c, size_t len, uint64_t now_ms);
 
 /* May more messages be taken in?  Not while too much waits to go out. */
@@ -159,6 +168,9 @@ bool conversation_can_take(const struct conversation *c);
  * worker comes round. */
 enum conversation_verdict conversation_tick(
 	struct conversation *c, uint64_t now_ms);
+
+/* Does it wait for blocks to ask for? */
+bool conversation_hungry(const struct conversation *c);
 
 /* Has something happened that conversation_tick() would act upon? */
 bool conversation_has_news(const struct conversation *c);

@@ -177,22 +177,17 @@ static bool send_batches(struct talk *t, uint64_t now_ms, bool *ret_moved)
 	case STREAM_MOVED:
 		*ret_moved = true;
 		t->send_since_ms = now_ms;
-		if (payload > 0) {
-			atomic_fetch_add(&t->st->uploaded, payload);
+		/* A slow peer takes long for a batch, and is of use. */
+		if (t->outgoing.payload > 0)
 			t->worker->useful_ms = now_ms;
-		}
+		if (payload > 0)
+			atomic_fetch_add(&t->st->uploaded, payload);
 		break;
 	}
 	return true;
 }
 
 /* ---- waiting ---- */
-
-/* Is it waiting for blocks to ask for? */
-static bool hungry(const struct conversation *c)
-{
-	return !c->peer_choking && c->am_interested && c->asked_count == 0;
-}
 
 static void wait_for_more(struct talk *t, uint64_t now_ms)
 {
@@ -201,7 +196,7 @@ static void wait_for_more(struct talk *t, uint64_t now_ms)
 	uint64_t timeout = due > now_ms ? due - now_ms : 0;
 	bool sending = !outgoing_empty(&t->outgoing);
 	bool limited = t->wait_ms != FOREVER_MS;
-	bool sleep = hungry(c) || now_ms >= t->pause_until_ms;
+	bool sleep = conversation_hungry(c) || now_ms >= t->pause_until_ms;
 	bool read = conversation_can_take(c) && !intake_pending(&t->intake) &&
 		!t->read_limited;
 

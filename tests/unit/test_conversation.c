@@ -1,0 +1,737 @@
+#include "client/peer/conversation.h"
+
+#include "tests/unit/conversation_lab.h"
+
+static const struct conversation_start plain = {0};
+static const struct conversation_start fast = {.fast = true};
+
+/* ---- the beginning ---- */
+
+Test(conversation, begins_with_what_is_had_and_then_the_extended_handshake)
+{
+	static const struct {
+		bool fast, extended;
+		uint32_t had;
+		const char *said;
+	} cases[] = {
+		{false, false, 0, ""},
+		{false, true, 0, "extended"},
+		{false, true, 1, "bitfield extended"},
+		{false, false, LAB_PIECES - 1, "bitfield"},
+		{false, true, LAB_PIECES, "bitfield extended"},
+		{true, true, 0, "have_none extended"},
+		{true, false, 1, "bitfield"},
+		{true, true, LAB_PIECES, "have_all extended"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lab l = lab_open(cases[i].had);
+		struct conversation_start start = {
+			.fast = cases[i].fast, .extended = cases[i].extended};
+		struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+
+		cr_expect_str_eq(lab_said(c), cases[i].said, "%zu", i);
+		lab_end(c);
+		lab_close(&l);
+	}
+}
+
+Test(conversation, tells_its_pieces_only_and_its_queue)
+{
+	struct lab l = lab_open(9);
+	struct conversation_start start = {.extended = true, .port = 6881};
+	struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+	static const uint8_t bitfield[] = {
+		0, 0, 0, 6, WIRE_BITFIELD, 0xff, 0x80, 0, 0, 0};
+	struct extended_handshake h;
+
+	cr_assert_gt(c->out.len, sizeof(bitfield) + 6);
+	cr_expect_arr_eq(c->out.bytes, bitfield, sizeof(bitfield));
+	cr_assert(extension_read_handshake(
+		(struct span){c->out.bytes + sizeof(bitfield) + 6,
+			c->out.len - sizeof(bitfield) - 6},
+		&h));
+	cr_expect_eq(h.reqq, CONVERSATION_MAX_WANTED);
+	cr_expect_eq(h.port, 6881);
+	cr_expect_not(h.upload_only);
+	lab_end(c);
+	lab_close(&l);
+}
+
+/* ---- interest ---- */
+
+Test(conversation, is_interested_from_the_first_useful_piece_to_the_last)
+{
+	struct lab l = lab_open(1);
+	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
+	uint64_t now = LAB_START_MS;
+
+	cr_expect_str_eq(lab_said(c), "bitfield");
+	lab_says_have(c, 0, now); /* had already */
+	cr_expect_str_eq(lab_tick(c, now), "");
+	lab_says_have(c, LAB_LAST, now);
+	lab_says_have(c, LAB_LAST, now); /* said twice, counted once */
+	cr_expect_str_eq(lab_said(c), "interested");
+
+	lab_says(c, WIRE_UNCHOKE, now);
+	cr_expect_str_eq(lab_tick(c, now), "request:39.0 request:39.1");
+	cr_expect(lab_gives(&l, c, LAB_LAST, 0, now));
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect(lab_gives(&l, c, LAB_LAST, 1, now));
+	cr_expect_str_eq(lab_tick(c, now), "have:39 not_interested");
+	lab_says_have(c, 5, now);
+	cr_expect_str_eq(lab_tick(c, now),
+		"interested request:5.0 request:5.1 "
+		"request:5.2 request:5.3");
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, goes_by_the_bitfield_too)
+{
+	struct lab l = lab_open(1);
+	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
+
+	(void)lab_said(c);
+	lab_says_bitfield(c, "\x80\0\0\0\0", 5, LAB_START_MS);
+	cr_expect_str_eq(lab_said(c), "");
+	/* aria2 sends a second one instead of many HAVEs. */
+	cr_expect_eq(lab_says_bitfield(c, "\xc0\0\0\0\0", 5, LAB_START_MS),
+		CONVERSATION_GOES_ON);
+	cr_expect_str_eq(lab_said(c), "interested");
+	cr_expect_eq(c->useful, 1);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, who_only_gives_is_never_interested)
+{
+	struct lab l = lab_open(3);
+	struct conversation_start start = {.fast = true, .give_only = true};
+	struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+
+	(void)lab_said(c);
+	lab_says(c, WIRE_HAVE_ALL, LAB_START_MS);
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	lab_says_have(c, 7, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, pieces_that_are_told_wrongly_end_it)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
+
+	cr_expect_eq(lab_says_have(c, LAB_PIECES - 1, LAB_START_MS),
+		CONVERSATION_GOES_ON);
+	cr_expect_eq(lab_says_have(c, LAB_PIECES, LAB_START_MS),
+		CONVERSATION_PROTOCOL_ERROR);
+	cr_expect_eq(lab_says_have(c, UINT32_MAX, LAB_START_MS),
+		CONVERSATION_PROTOCOL_ERROR);
+	cr_expect_eq(lab_says_bitfield(c, "\0\0\0\0", 4, LAB_START_MS),
+		CONVERSATION_PROTOCOL_ERROR);
+	lab_end(c);
+	lab_close(&l);
+}
+
+/* ---- our requests ---- */
+
+/* A peer that has everything and has unchoked us; what was said is gone. */
+static struct conversation *giving(struct lab *l, bool speaks_fast)
+{
+	struct conversation *c =
+		lab_begin(l, speaks_fast ? fast : plain, LAB_START_MS);
+
+	for (uint32_t i = 0; i < LAB_PIECES; i++)
+		lab_says_have(c, i, LAB_START_MS);
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	(void)lab_said(c);
+	return c;
+}
+
+Test(conversation, asks_only_when_unchoked_and_interested)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
+
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+	lab_says(c, WIRE_CHOKE, LAB_START_MS);
+	lab_says_have(c, 0, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "interested");
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	cr_expect_eq(lab_count(lab_tick(c, LAB_START_MS + 5000), "request"), 4);
+	lab_end(c);
+	lab_close(&l);
+}
+
+static void says_reqq(struct conversation *c, unsigned reqq)
+{
+	char text[64];
+	int len = snprintf(text, sizeof(text), "d4:reqqi%uee", reqq);
+
+	conversation_message(c,
+		&(struct wire_message){.id = WIRE_EXTENDED,
+			.payload = {(const uint8_t *)text, (size_t)len}},
+		LAB_START_MS);
+}
+
+Test(conversation, asks_for_no_more_than_the_peer_queues)
+{
+	static const struct {
+		unsigned reqq;
+		size_t asked;
+	} cases[] = {{1, 1}, {7, 7}, {32, 32}, {250, 32}, {0, 1}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lab l = lab_open(0);
+		struct conversation *c = giving(&l, false);
+
+		c->extended = true;
+		says_reqq(c, cases[i].reqq);
+		cr_expect_eq(lab_count(lab_tick(c, LAB_START_MS), "request"),
+			cases[i].asked, "%u", cases[i].reqq);
+		lab_end(c);
+		lab_close(&l);
+	}
+}
+
+Test(conversation, the_depth_follows_the_speed)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = giving(&l, false);
+	uint64_t now = LAB_START_MS;
+
+	/* Idleness says nothing about it. */
+	lab_says(c, WIRE_CHOKE, now);
+	for (int i = 0; i < 50; i++)
+		(void)lab_tick(c, now += 200);
+	lab_says(c, WIRE_UNCHOKE, now);
+	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
+
+	/* 10 blocks in 100 ms are 100 in a second. */
+	for (uint32_t i = 0; i < 10; i++)
+		cr_expect(lab_gives(&l, c, i / 4, i % 4, now + 50));
+	cr_expect_eq(
+		lab_count(lab_tick(c, now += 100), "request"), 100 - (32 - 10));
+
+	/* Slower and slower, and never below a few. */
+	for (int i = 0; i < 40; i++)
+		(void)lab_tick(c, now += 100);
+	cr_expect_eq(c->depth, 4);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, a_peer_that_chokes_frees_its_blocks_for_others)
+{
+	for (int speaks_fast = 0; speaks_fast <= 1; speaks_fast++) {
+		struct lab l = lab_open(LAB_LAST);
+		struct conversation *c = giving(&l, speaks_fast);
+		struct conversation *other = giving(&l, false);
+
+		cr_expect_str_eq(
+			lab_tick(c, LAB_START_MS), "request:39.0 request:39.1");
+		/* Once choked it is not waited for. */
+		lab_says(c, WIRE_CHOKE, LAB_START_MS);
+		cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+		cr_expect_str_eq(lab_tick(other, LAB_START_MS),
+			"request:39.0 request:39.1");
+		lab_end(other);
+
+		lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+		cr_expect_str_eq(
+			lab_tick(c, LAB_START_MS), "request:39.0 request:39.1");
+		lab_end(c);
+		lab_close(&l);
+	}
+}
+
+Test(conversation, with_fast_what_is_sent_after_a_choke_is_used)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, true);
+
+	(void)lab_tick(c, LAB_START_MS);
+	lab_says(c, WIRE_CHOKE, LAB_START_MS);
+	cr_expect(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
+	lab_says_block(c, WIRE_REJECT, lab_ref(&l, LAB_LAST, 1), LAB_START_MS);
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "request:39.1");
+	cr_expect_eq(c->unasked, 0);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, what_is_refused_is_asked_of_others_and_later_again)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, true);
+	struct conversation *other = giving(&l, true);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_tick(c, now);
+	for (uint32_t i = 0; i < 2; i++)
+		lab_says_block(c, WIRE_REJECT, lab_ref(&l, LAB_LAST, i), now);
+	/* Two that did nothing but ask and refuse would never rest. */
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect(conversation_hungry(c));
+	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_REST_MS);
+	cr_expect_str_eq(lab_tick(other, now), "request:39.0 request:39.1");
+	lab_end(other);
+
+	now += CONVERSATION_REST_MS;
+	cr_expect_str_eq(lab_tick(c, now), "request:39.0 request:39.1");
+	cr_expect_gt(conversation_deadline(c), now);
+
+	/* Nobody asked for that. */
+	cr_expect_eq(lab_says_block(c, WIRE_REJECT, lab_ref(&l, 0, 0), now),
+		CONVERSATION_GOES_ON);
+	cr_expect_eq(c->asked_count, 2);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, the_blocks_of_a_silent_peer_go_to_others)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, false);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_tick(c, now);
+	struct conversation *other = giving(&l, false);
+	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_SNUBBED_MS);
+	now += CONVERSATION_SNUBBED_MS;
+	/* Whatever else it says. */
+	lab_says_have(c, 0, now);
+	lab_says(c, WIRE_KEEP_ALIVE, now);
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect(c->snubbed);
+	cr_expect_str_eq(lab_tick(other, now), "request:39.0 request:39.1");
+	cr_expect_gt(conversation_deadline(c), now);
+
+	/* Late, and still used. */
+	cr_expect(lab_gives(&l, c, LAB_LAST, 0, now + 1));
+	cr_expect_not(c->snubbed);
+	cr_expect_str_eq(lab_tick(other, now + 1), "cancel:39.0");
+	cr_expect(lab_gives(&l, other, LAB_LAST, 1, now + 2));
+	cr_expect(torrent_complete(l.torrent));
+	cr_expect_str_eq(
+		lab_tick(c, now + 2), "have:39 cancel:39.1 not_interested");
+	lab_end(other);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, a_peer_that_goes_on_is_not_asked_twice)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, false);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_tick(c, now);
+	now += CONVERSATION_SNUBBED_MS;
+	(void)lab_tick(c, now);
+	cr_expect(lab_gives(&l, c, LAB_LAST, 0, now));
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect(lab_gives(&l, c, LAB_LAST, 1, now));
+	cr_expect(torrent_complete(l.torrent));
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, requests_that_were_lost_are_made_anew)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = giving(&l, false);
+	uint64_t now = LAB_START_MS;
+
+	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
+	now += CONVERSATION_SNUBBED_MS;
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_SNUBBED_MS);
+	now += CONVERSATION_SNUBBED_MS;
+	cr_expect_str_eq(lab_tick(c, now), "request:0.0");
+	cr_expect(lab_gives(&l, c, 0, 0, now));
+	cr_expect_gt(lab_count(lab_tick(c, now), "request"), 1);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, a_byte_now_and_then_holds_no_block_for_ever)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, false);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_tick(c, now);
+	for (int i = 0; i <= 12; i++, now += 5000) {
+		conversation_received(c, 1, now);
+		cr_expect_str_eq(lab_tick(c, now), "");
+	}
+	conversation_received(c, 1, now);
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect(c->released[0] && c->released[1]);
+	now += CONVERSATION_REST_MS;
+	cr_expect_str_eq(lab_tick(c, now), "request:39.0 request:39.1");
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, what_another_brought_is_cancelled_and_may_come_late)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, false);
+	struct conversation *other = giving(&l, false);
+
+	(void)lab_tick(c, LAB_START_MS);
+	/* The endgame: both are asked. */
+	cr_expect_str_eq(
+		lab_tick(other, LAB_START_MS), "request:39.0 request:39.1");
+	cr_expect_not(conversation_has_news(c));
+	cr_expect(lab_gives(&l, other, LAB_LAST, 0, LAB_START_MS));
+	cr_expect(conversation_has_news(c));
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "cancel:39.0");
+	cr_expect_not(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
+	cr_expect_eq(c->unasked, 0);
+	cr_expect_not(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
+	cr_expect_eq(c->unasked, 1);
+	lab_end(other);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, unasked_blocks_are_put_up_with_sixteen_times)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = giving(&l, false);
+
+	(void)lab_tick(c, LAB_START_MS);
+	for (int i = 0; i < CONVERSATION_MAX_UNASKED; i++)
+		cr_expect_not(lab_gives(&l, c, 30, 0, LAB_START_MS));
+	cr_expect_not(conversation_tired(c));
+	(void)lab_tick(c, LAB_START_MS);
+	cr_expect_not(lab_gives(&l, c, 30, 0, LAB_START_MS));
+	cr_expect(conversation_tired(c));
+	cr_expect_eq(conversation_tick(c, LAB_START_MS),
+		CONVERSATION_PROTOCOL_ERROR);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, only_exactly_what_was_asked_for_is_taken)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = giving(&l, false);
+	static const struct block_ref wrong[] = {
+		{0, 0, BLOCK_SIZE - 1},
+		{0, 1, BLOCK_SIZE},
+		{0, 1, BLOCK_SIZE - 1},
+		{0, LAB_PIECE, BLOCK_SIZE},
+		{LAB_PIECES, 0, BLOCK_SIZE},
+		{UINT32_MAX, UINT32_MAX - BLOCK_SIZE + 1, BLOCK_SIZE},
+	};
+
+	(void)lab_tick(c, LAB_START_MS);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		cr_expect_eq(conversation_expect(c, &wrong[i]), BLOCK_UNASKED,
+			"%zu", i);
+	cr_expect(lab_gives(&l, c, 0, 0, LAB_START_MS));
+	lab_end(c);
+	lab_close(&l);
+}
+
+/* ---- its requests ---- */
+
+Test(conversation, serves_only_who_is_unchoked_and_only_what_is_had)
+{
+	for (int speaks_fast = 0; speaks_fast <= 1; speaks_fast++) {
+		struct lab l = lab_open(2);
+		struct conversation *c =
+			lab_begin(&l, speaks_fast ? fast : plain, LAB_START_MS);
+		struct block_ref got[4];
+
+		(void)lab_said(c);
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 0, 1), 0);
+		cr_expect_str_eq(lab_said(c), speaks_fast ? "reject:0.1" : "");
+		conversation_choke(c, false);
+		conversation_choke(c, false);
+		cr_expect_str_eq(lab_said(c), "unchoke");
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 0, 1), 0);
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 2, 0), 0);
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 1, 3), 0);
+		cr_expect_str_eq(lab_said(c), speaks_fast ? "reject:2.0" : "");
+		cr_expect_eq(conversation_next_wanted(c, got, 4, SIZE_MAX), 2);
+		cr_expect_eq(got[0].piece, 0);
+		cr_expect_eq(got[1].piece, 1);
+
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 0, 2), 0);
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 0, 3), 0);
+		lab_says_block(c, WIRE_CANCEL, lab_ref(&l, 0, 2), 0);
+		cr_expect_str_eq(lab_said(c), speaks_fast ? "reject:0.2" : "");
+		conversation_choke(c, true);
+		cr_expect_str_eq(lab_said(c),
+			speaks_fast ? "choke reject:0.3" : "choke");
+		cr_expect_eq(conversation_next_wanted(c, got, 4, SIZE_MAX), 0);
+		lab_end(c);
+		lab_close(&l);
+	}
+}
+
+Test(conversation, requests_outside_the_torrent_end_it)
+{
+	static const struct {
+		struct block_ref block;
+		bool ok;
+	} cases[] = {
+		{{0, 0, 1}, true},
+		{{0, 0, LAB_PIECE}, true},
+		{{0, LAB_PIECE - 1, 1}, true},
+		{{LAB_LAST, BLOCK_SIZE, LAB_LAST_BLOCK}, true},
+		{{0, 0, 0}, false},
+		{{0, LAB_PIECE, 1}, false},
+		{{0, LAB_PIECE - 1, 2}, false},
+		{{LAB_LAST, BLOCK_SIZE, LAB_LAST_BLOCK + 1}, false},
+		{{LAB_PIECES, 0, 1}, false},
+		{{UINT32_MAX, 0, 1}, false},
+		{{0, 0, REQUEST_MAX_LENGTH + 1}, false},
+		{{0, 1, UINT32_MAX}, false},
+		{{0, UINT32_MAX, 2}, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (int choking = 0; choking <= 1; choking++) {
+			struct lab l = lab_open(LAB_PIECES);
+			struct conversation *c =
+				lab_begin(&l, fast, LAB_START_MS);
+
+			conversation_choke(c, choking);
+			cr_expect_eq(lab_says_block(c, WIRE_REQUEST,
+					     cases[i].block, LAB_START_MS),
+				cases[i].ok ? CONVERSATION_GOES_ON
+					    : CONVERSATION_PROTOCOL_ERROR,
+				"%zu", i);
+			lab_end(c);
+			lab_close(&l);
+		}
+	}
+}
+
+Test(conversation, a_full_queue_stops_the_reading)
+{
+	struct lab l = lab_open(LAB_PIECES);
+	struct conversation *c = lab_begin(&l, fast, LAB_START_MS);
+	struct block_ref got[16];
+
+	(void)lab_said(c);
+	conversation_choke(c, false);
+	(void)lab_said(c);
+	for (uint32_t i = 0; i < CONVERSATION_MAX_WANTED; i++) {
+		cr_expect(conversation_can_take(c));
+		lab_says_block(c, WIRE_REQUEST, (struct block_ref){0, i, 1}, 0);
+	}
+	cr_expect_not(conversation_can_take(c));
+	cr_expect_str_eq(lab_said(c), "");
+	lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 1, 1), 0);
+	cr_expect_str_eq(lab_said(c), "reject:1.1");
+
+	cr_expect_eq(conversation_next_wanted(c, got, 16, 3), 3);
+	cr_expect_eq(got[2].begin, 2);
+	cr_expect(conversation_can_take(c));
+	/* The ring comes round. */
+	lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 1, 1), 0);
+	lab_says_block(c, WIRE_CANCEL, (struct block_ref){0, 3, 1}, 0);
+	for (uint32_t i = 4; i < CONVERSATION_MAX_WANTED; i++) {
+		cr_assert_eq(conversation_next_wanted(c, got, 1, 1), 1);
+		cr_expect_eq(got[0].begin, i);
+	}
+	cr_expect_eq(conversation_next_wanted(c, got, 16, 1), 1);
+	cr_expect_eq(got[0].piece, 1); /* one, though it is larger */
+	cr_expect_eq(conversation_next_wanted(c, got, 16, 1), 0);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, a_peer_that_reads_nothing_is_not_read_from)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = lab_begin(&l, fast, LAB_START_MS);
+	size_t said = 0;
+
+	/* Each is refused, and nothing of that is read. */
+	while (conversation_can_take(c) && said < 1000000) {
+		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 0, 0), 0);
+		said++;
+	}
+	cr_expect_lt(c->out.len, CONVERSATION_MAX_OUT / 2 + 100);
+	cr_expect_lt(said, 1000000);
+	lab_end(c);
+	lab_close(&l);
+}
+
+/* ---- news and time ---- */
+
+Test(conversation, news_are_told_once_and_to_all)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *giver = giving(&l, false);
+	struct conversation *a = lab_begin(&l, fast, LAB_START_MS);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_said(a);
+	(void)lab_tick(giver, now);
+	cr_expect_not(conversation_has_news(a));
+	cr_expect(lab_gives(&l, giver, LAB_LAST, 0, now));
+	cr_expect_str_eq(lab_tick(a, now), "");
+	cr_expect(lab_gives(&l, giver, LAB_LAST, 1, now));
+	cr_expect(conversation_has_news(a));
+	cr_expect_str_eq(lab_tick(a, now), "have:39");
+	cr_expect_str_eq(lab_tick(a, now), "");
+
+	/* Who comes now is told by HAVE ALL, and not again. */
+	struct conversation *late = lab_begin(&l, fast, now);
+	cr_expect_str_eq(lab_said(late), "have_all");
+	cr_expect_str_eq(lab_tick(late, now), "");
+	lab_end(late);
+	lab_end(a);
+	lab_end(giver);
+	lab_close(&l);
+}
+
+Test(conversation, a_keep_alive_is_said_before_the_peer_could_hang_up)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_said(c);
+	cr_expect_eq(
+		conversation_deadline(c), now + CONVERSATION_KEEP_ALIVE_MS);
+	cr_expect_str_eq(lab_tick(c, now + CONVERSATION_KEEP_ALIVE_MS - 1), "");
+	now += CONVERSATION_KEEP_ALIVE_MS;
+	lab_says(c, WIRE_KEEP_ALIVE, now);
+	cr_expect_str_eq(lab_tick(c, now), "keep_alive");
+	cr_expect_str_eq(lab_tick(c, now), "");
+	cr_expect_eq(
+		conversation_deadline(c), now + CONVERSATION_KEEP_ALIVE_MS);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, silence_ends_it)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
+	uint64_t now = LAB_START_MS + 1000;
+
+	lab_says(c, WIRE_KEEP_ALIVE, now);
+	cr_expect_eq(conversation_tick(c, now + CONVERSATION_SILENCE_MS - 1),
+		CONVERSATION_GOES_ON);
+	cr_expect_eq(conversation_tick(c, now + CONVERSATION_SILENCE_MS),
+		CONVERSATION_SILENT);
+	cr_expect_str_not_empty(c->reason);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, two_that_have_everything_part_after_a_farewell)
+{
+	struct lab l = lab_open(LAB_PIECES);
+	struct conversation *c = lab_begin(&l, fast, LAB_START_MS);
+	uint64_t now = LAB_START_MS;
+
+	(void)lab_tick(c, now);
+	cr_expect_eq(conversation_tick(c, now + 50000), CONVERSATION_GOES_ON);
+	now += 50000;
+	lab_says(c, WIRE_HAVE_ALL, now);
+	cr_expect_eq(conversation_tick(c, now), CONVERSATION_GOES_ON);
+	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_FAREWELL_MS);
+	cr_expect_eq(conversation_tick(c, now + CONVERSATION_FAREWELL_MS - 1),
+		CONVERSATION_GOES_ON);
+	cr_expect_eq(conversation_tick(c, now + CONVERSATION_FAREWELL_MS),
+		CONVERSATION_USELESS);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, who_only_uploads_is_useless_to_a_seed)
+{
+	struct lab l = lab_open(LAB_PIECES);
+	struct conversation_start start = {.extended = true};
+	struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+	static const char seed[] = "d11:upload_onlyi1ee";
+
+	conversation_message(c,
+		&(struct wire_message){.id = WIRE_EXTENDED,
+			.payload = {(const uint8_t *)seed, sizeof(seed) - 1}},
+		LAB_START_MS);
+	(void)lab_tick(c, LAB_START_MS);
+	cr_expect_eq(
+		conversation_tick(c, LAB_START_MS + CONVERSATION_FAREWELL_MS),
+		CONVERSATION_USELESS);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, extended_messages_need_the_bit_and_a_dictionary)
+{
+	static const struct {
+		bool extended;
+		uint8_t id;
+		const char *payload;
+		bool ok;
+	} cases[] = {
+		{true, 0, "de", true},
+		{true, 0, "d1:pi6881ee", true},
+		{true, 0, "d1:v", false},
+		{true, 0, "x", false},
+		{true, 7, "x", true}, /* none that we offered */
+		{false, 0, "de", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lab l = lab_open(0);
+		struct conversation_start start = {
+			.extended = cases[i].extended};
+		struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+		struct wire_message m = {.id = WIRE_EXTENDED,
+			.extended_id = cases[i].id,
+			.payload = {(const uint8_t *)cases[i].payload,
+				strlen(cases[i].payload)}};
+
+		cr_expect_eq(conversation_message(c, &m, 0),
+			cases[i].ok ? CONVERSATION_GOES_ON
+				    : CONVERSATION_PROTOCOL_ERROR,
+			"%zu", i);
+		lab_end(c);
+		lab_close(&l);
+	}
+}
+
+Test(conversation, who_gave_a_bad_piece_is_let_go)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = giving(&l, false);
+	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	struct endpoint guilty[4];
+	size_t left;
+
+	(void)lab_tick(c, LAB_START_MS);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct block_ref ref = lab_ref(&l, LAB_LAST, i);
+		uint8_t *memory;
+		cr_assert_eq(block_pool_take(l.pool, &memory, 1), 1);
+		memset(memory, 0, BLOCK_SIZE);
+		cr_assert_eq(conversation_expect(c, &ref), BLOCK_ASKED);
+		conversation_arrived(c, &ref, memory);
+	}
+	cr_assert_eq(conversation_flush(c, full, &left), 1);
+	cr_expect_eq(
+		torrent_finish_piece(l.torrent, full[0], false, guilty, 4), 1);
+	cr_expect(conversation_has_news(c));
+	cr_expect_eq(conversation_tick(c, LAB_START_MS), CONVERSATION_CORRUPT);
+	lab_end(c);
+	lab_close(&l);
+}
