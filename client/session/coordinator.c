@@ -117,7 +117,7 @@ static void dial_due(struct coordinator *c, uint64_t now_ms)
 	struct candidate next = {.source = FROM_TRACKER, .socket = -1};
 	uint64_t ask_again_ms;
 
-	while (worker_pool_free(c->pool) > 0 &&
+	while (worker_pool_free(c->pool) > c->waiting_count &&
 		peer_book_next(c->book, now_ms, &next.torrent, &next.address,
 			&ask_again_ms)) {
 		if (worker_pool_assign(c->pool, &next))
@@ -128,6 +128,16 @@ static void dial_due(struct coordinator *c, uint64_t now_ms)
 		peer_book_ended(c->book, &next, now_ms);
 		return;
 	}
+}
+
+/* Peers that do nothing must not keep us from those that might: with all
+ * workers taken and addresses left to try, one that is of no use goes at each
+ * tick. */
+static void rotate(struct coordinator *c, uint64_t now_ms)
+{
+	if (worker_pool_free(c->pool) == 0 && c->waiting_count == 0 &&
+		peer_book_due(c->book, now_ms))
+		(void)worker_pool_make_room(c->pool, now_ms);
 }
 
 static void handle(
@@ -281,6 +291,7 @@ static void tick(struct coordinator *c, uint64_t now_ms)
 	if (progress)
 		c->progress_ms = now_ms;
 	seat_waiting(c, now_ms);
+	rotate(c, now_ms);
 	if (ended == c->session->torrent_count)
 		(void)!write(c->done_fd, &(uint64_t){1}, sizeof(uint64_t));
 	c->tick_ms = now_ms + TICK_MS;

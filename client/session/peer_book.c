@@ -385,6 +385,15 @@ bool peer_book_next(struct peer_book *b, uint64_t now_ms, int *ret_torrent,
 	return false;
 }
 
+bool peer_book_due(const struct peer_book *b, uint64_t now_ms)
+{
+	for (size_t i = 0; i < b->torrents; i++) {
+		if (shelf_next(b->shelves[i], now_ms))
+			return true;
+	}
+	return false;
+}
+
 static void refund(struct entry *e)
 {
 	if (e->charged)

@@ -37,6 +37,9 @@ void peer_book_heard(struct peer_book *b, int torrent,
 bool peer_book_next(struct peer_book *b, uint64_t now_ms, int *ret_torrent,
 	struct endpoint *ret, uint64_t *ret_next_ms);
 
+/* Would peer_book_next() have one? */
+bool peer_book_due(const struct peer_book *b, uint64_t now_ms);
+
 /* The handshake with a dialled peer is done: its IP is not dead.  Without this
  * call that is taken as open until the conversation has ended, and many peers
  * behind one IP are dialled slowly, one in 1.5 s after the first ten. */
