@@ -4,7 +4,7 @@
 
 /* How many candidates are compared for one choice: all, in torrents of usual
  * size; in huge ones a sample, so that a choice takes microseconds. */
-enum { RAREST_SAMPLE = 8192 };
+enum { RAREST_SAMPLE = 1024 };
 
 bool piece_order_init(struct piece_order_state *s, enum piece_order order,
 	uint32_t piece_count, uint64_t seed)
