@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "client/storage/layout.h"
 #include "client/storage/storage.h"
 #include "shared/metainfo.h"
 #include "shared/piece_check.h"
@@ -69,19 +70,52 @@ static bool check_piece(struct piece_check *check,
 	return piece_check_end(check);
 }
 
-static void finish(struct piece_check *check, const struct finisher_job *job)
+/* Pad files (BEP 47) are zeros that are never on disk.  A torrent whose hashes
+ * want something else there would pass here and never again. */
+static bool pads_are_zeros(const struct finisher_job *job, uint32_t size)
+{
+	uint64_t start = (uint64_t)job->index * job->m->piece_length;
+	struct layout_walk walk = layout_walk(job->m, start, size);
+	struct layout_part part;
+	uint64_t at = 0;
+
+	while (layout_next(&walk, &part)) {
+		uint64_t end = at + part.len;
+		for (; part.file == LAYOUT_NO_FILE && at < end; at++) {
+			if (job->blocks[at / job->block_size]
+				       [at % job->block_size] != 0)
+				return false;
+		}
+		at = end;
+	}
+	return true;
+}
+
+static enum finisher_result check_and_write(struct piece_check *check,
+	const struct finisher_job *job, struct error *err)
 {
 	uint32_t size = metainfo_piece_size(job->m, job->index);
-	enum finisher_result result = FINISHER_BAD;
-	struct error err = {""};
 
 	if (!check) {
-		error_set(&err, "cannot hash: out of memory");
-		result = FINISHER_ERROR;
-	} else if (check_piece(check, job, size)) {
-		result = write_piece(job, size, &err) ? FINISHER_GOOD
-						      : FINISHER_ERROR;
+		error_set(err, "cannot hash: out of memory");
+		return FINISHER_ERROR;
 	}
+	if (!check_piece(check, job, size))
+		return FINISHER_BAD;
+	if (!pads_are_zeros(job, size)) {
+		error_set(err,
+			"%s: its pad files are not zeros, as BEP 47 wants",
+			job->m->name);
+		return FINISHER_ERROR;
+	}
+	return write_piece(job, size, err) ? FINISHER_GOOD : FINISHER_ERROR;
+}
+
+static void finish(struct piece_check *check, const struct finisher_job *job)
+{
+	struct error err = {""};
+	enum finisher_result result = check_and_write(check, job, &err);
+
 	job->done(job->ctx, job->piece, result, &err);
 }
 
