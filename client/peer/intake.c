@@ -186,13 +186,16 @@ static bool block_begin(
 
 /* Up to `len` bytes for the block under way, copied unless they are in their
  * place already; returns how many. */
-static size_t block_bytes(struct intake *in, const uint8_t *from, size_t len)
+static size_t block_bytes(
+	struct intake *in, const uint8_t *from, size_t len, uint64_t now_ms)
 {
 	size_t missing = in->block.length - in->filled;
 	size_t n = len < missing ? len : missing;
 
 	if (in->memory && from != in->memory + in->filled)
 		memcpy(in->memory + in->filled, from, n);
+	if (!in->skipping && n > 0)
+		conversation_received(in->conversation, n, now_ms);
 	in->filled += (uint32_t)n;
 	if (in->filled == in->block.length)
 		block_done(in);
@@ -214,6 +217,26 @@ static bool read_piece_header(
 		return false;
 	*ret = message.block;
 	return true;
+}
+
+/* Can these bytes, fewer than its header, be the beginning of a PIECE?  Shorter
+ * messages must not wait for more bytes to come. */
+static bool may_be_piece(
+	const struct intake *in, const uint8_t *bytes, size_t len)
+{
+	struct wire_prefix prefix;
+
+	switch (wire_read_prefix((struct span){bytes, len},
+		torrent_metainfo(in->conversation->torrent)->piece_count,
+		in->conversation->fast, &prefix)) {
+	case WIRE_MORE:
+		return true;
+	case WIRE_OK:
+		return prefix.id == WIRE_PIECE;
+	case WIRE_BROKEN:
+		break;
+	}
+	return false;
 }
 
 static enum conversation_verdict broken(struct intake *in, const char *reason)
@@ -242,7 +265,8 @@ static void line_drop(struct intake *in, size_t len)
 		in->line_start = 0;
 }
 
-static enum conversation_verdict piece_in_line(struct intake *in)
+static enum conversation_verdict piece_in_line(
+	struct intake *in, uint64_t now_ms)
 {
 	struct block_ref block;
 
@@ -257,7 +281,9 @@ static enum conversation_verdict piece_in_line(struct intake *in)
 		intake_return(in, memory);
 	if (conversation_tired(in->conversation))
 		return broken(in, "blocks that nobody asked for");
-	line_drop(in, block_bytes(in, in->line + in->line_start, in->line_len));
+	line_drop(in,
+		block_bytes(
+			in, in->line + in->line_start, in->line_len, now_ms));
 	return CONVERSATION_GOES_ON;
 }
 
@@ -285,7 +311,7 @@ static enum conversation_verdict read_line(struct intake *in, uint64_t now_ms)
 		if (prefix.id == WIRE_PIECE) {
 			if (bytes.len < WIRE_PIECE_HEADER_SIZE)
 				return CONVERSATION_GOES_ON;
-			verdict = piece_in_line(in);
+			verdict = piece_in_line(in, now_ms);
 		} else {
 			if (bytes.len < prefix.size)
 				return CONVERSATION_GOES_ON;
@@ -337,7 +363,8 @@ static void drop_ahead(struct intake *in, size_t count)
 
 /* What was planned as header, block, header, block...  `*used`: how much of the
  * memory ahead is the conversation's or the block's under way now. */
-static bool take_ahead(struct intake *in, size_t len, size_t *used)
+static bool take_ahead(
+	struct intake *in, size_t len, size_t *used, uint64_t now_ms)
 {
 	for (size_t i = 0; len > 0; i++) {
 		size_t begun = i == 0 ? in->header_filled : 0;
@@ -345,6 +372,8 @@ static bool take_ahead(struct intake *in, size_t len, size_t *used)
 		struct block_ref block;
 
 		if (len < missing) {
+			if (!may_be_piece(in, in->headers[i], begun + len))
+				return fall_into_line(in, i, len);
 			if (i > 0)
 				memcpy(in->headers[0], in->headers[i], len);
 			in->header_filled = begun + len;
@@ -358,7 +387,7 @@ static bool take_ahead(struct intake *in, size_t len, size_t *used)
 		in->header_filled = 0;
 		block_begin(in, &block, in->ahead[i]);
 		*used = i + 1;
-		len -= block_bytes(in, in->ahead[i], len);
+		len -= block_bytes(in, in->ahead[i], len, now_ms);
 	}
 	return true;
 }
@@ -372,18 +401,17 @@ enum conversation_verdict intake_take(
 		size_t missing = in->block.length - in->filled;
 		size_t n = len < missing ? len : missing;
 
-		conversation_received(in->conversation, n, now_ms);
 		len -= block_bytes(in,
-			in->memory ? in->memory + in->filled : in->skipped, n);
+			in->memory ? in->memory + in->filled : in->skipped, n,
+			now_ms);
 	}
 	if (in->planned > 0 && len > 0) {
 		size_t used = 0;
-		bool ok = take_ahead(in, len, &used);
+		bool ok = take_ahead(in, len, &used, now_ms);
 
 		drop_ahead(in, used);
 		if (!ok)
 			return broken(in, "out of memory");
-		conversation_received(in->conversation, len, now_ms);
 	} else {
 		in->line_len += len;
 	}
@@ -394,7 +422,7 @@ enum conversation_verdict intake_take(
 	 * block can be received in place too. */
 	if (in->line_len > 0 && in->line_len < WIRE_PIECE_HEADER_SIZE &&
 		in->conversation->asked_count > 0 && !in->in_block &&
-		conversation_can_take(in->conversation)) {
+		may_be_piece(in, in->line + in->line_start, in->line_len)) {
 		memcpy(in->headers[0], in->line + in->line_start, in->line_len);
 		in->header_filled = in->line_len;
 		line_drop(in, in->line_len);
