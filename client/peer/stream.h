@@ -31,7 +31,7 @@ enum stream_result stream_send(struct stream *s, const struct iovec *iov,
 	size_t count, size_t *ret_len);
 
 /* Wait until it can be read from (if `read`), written to (if `write`), was
- * closed, `wake_fd` is readable, or `timeout_ms` have passed. */
+ * closed (if either), `wake_fd` is readable, or `timeout_ms` have passed. */
 struct stream_ready {
 	bool readable; /* or closed */
 	bool writable;

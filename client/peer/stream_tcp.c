@@ -53,8 +53,10 @@ struct stream_ready stream_wait(struct stream *s, bool read, bool write,
 	int wake_fd, uint64_t timeout_ms)
 {
 	short events = (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
+	/* A socket that is closed polls so for ever, asked or not: a caller who
+	 * wants neither now must not be woken by it. */
 	struct pollfd fds[] = {
-		{.fd = s->socket, .events = events},
+		{.fd = events ? s->socket : -1, .events = events},
 		{.fd = wake_fd, .events = POLLIN},
 	};
 	int timeout = timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX;

@@ -95,7 +95,8 @@ static void add_block(
 	o->payload += ref->length;
 }
 
-static void add_blocks(
+/* Returns whether any requests were dealt with, served or refused. */
+static bool add_blocks(
 	struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms)
 {
 	struct block_ref refs[OUTGOING_BLOCKS];
@@ -105,12 +106,12 @@ static void add_blocks(
 		/* It may not ask again for long. */
 		free(o->data);
 		o->data = NULL;
-		return;
+		return false;
 	}
 	if (!o->data)
 		o->data = malloc(OUTGOING_BYTES);
 	if (!o->data)
-		return; /* later, perhaps */
+		return false; /* later, perhaps */
 	count = choose(o, now_ms, refs, ret_wait_ms);
 
 	uint8_t *at = o->data;
@@ -131,6 +132,7 @@ static void add_blocks(
 			at += refs[j].length;
 		}
 	}
+	return count > 0;
 }
 
 void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms)
@@ -139,8 +141,9 @@ void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms)
 		return;
 	o->next = o->count = 0;
 	o->payload = 0;
-	add_messages(o);
-	add_blocks(o, now_ms, ret_wait_ms);
+	do /* again if all were refused: there are REJECTs to send, or others */
+		add_messages(o);
+	while (add_blocks(o, now_ms, ret_wait_ms) && outgoing_empty(o));
 }
 
 enum stream_result outgoing_send(

@@ -57,9 +57,10 @@ bool session_start(struct session *s, struct error *err);
 /* Readable when every torrent has ended by itself (done seeding, or failed). */
 int session_fd(const struct session *s);
 
-/* Stop everything: state saved, trackers told; within 5 s.  True when every
- * torrent did its job: a leech is complete, a seed had no error.  Errors were
- * told by EVENT_ERROR; the first is left in `err`. */
+/* Stop everything: state saved, trackers told; within 5 s, or the process is
+ * ended with status 1.  True when every torrent did its job: a leech is
+ * complete, a seed had no error.  Errors were told by EVENT_ERROR; the first is
+ * left in `err`. */
 bool session_stop(struct session *s, struct error *err);
 
 /* NULL is allowed. */
