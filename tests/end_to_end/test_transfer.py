@@ -269,6 +269,18 @@ def test_peer_without_any_tracker(lab, named):
     finish_equal(leech, content, lab.path("out"))
 
 
+@pytest.mark.parametrize("size", [MIB, 48 * MIB])
+def test_a_peer_that_comes_while_the_content_is_checked_is_served(lab, size):
+    """It listens, so it answers: who was turned away would come again only after a back-off."""
+    content = lab.noise_file("source/file", scaled(size))
+    torrent = lab.torrent(content, 65536)
+    for _ in range(5):
+        seeder = lab.client("seed", torrent.path, "--file", content)
+        port = seeder.wait_for("listening")["port"]
+        assert len(fetch_piece(port, torrent, 0, source="127.0.0.9")) == 65536
+        assert seeder.terminate() == 0
+
+
 def test_seed_ratio_ends_a_leech_that_gave_enough(lab):
     content = lab.noise_file("source/file", MIB)
     torrent = lab.torrent(content)
