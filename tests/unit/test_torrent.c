@@ -1,0 +1,527 @@
+#include "client/torrent/torrent.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "client/torrent/block_pool.h"
+#include "client/torrent/open_piece.h"
+#include "shared/metainfo.h"
+
+enum { MAX_ASKED = 64, PIECES = 8, BLOCKS = 4 };
+
+/* Each test is a process of its own. */
+static struct metainfo m;
+static struct block_pool *pool;
+static struct torrent *torrent;
+
+struct tester {
+	struct torrent_peer peer;
+	struct block_id asked[MAX_ASKED];
+};
+
+static void begin(uint32_t pieces, uint32_t blocks, uint32_t last)
+{
+	m = (struct metainfo){
+		.piece_length = blocks * BLOCK_SIZE,
+		.piece_count = pieces,
+		.length = (uint64_t)(pieces - 1) * blocks * BLOCK_SIZE + last,
+	};
+	pool = block_pool_create();
+	torrent = torrent_create(&m, pool, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	cr_assert(pool && torrent);
+}
+
+static void end(void)
+{
+	torrent_destroy(torrent);
+	block_pool_destroy(pool); /* dies if a block is missing */
+}
+
+static void join(struct tester *t, uint8_t number)
+{
+	*t = (struct tester){.peer = {.wake_fd = eventfd(0, EFD_NONBLOCK)}};
+	t->peer.pick.address.ip[15] = number;
+	t->peer.pick.asked = t->asked;
+	cr_assert(bitfield_init(&t->peer.pick.has, m.piece_count));
+	torrent_join(torrent, &t->peer);
+	bitfield_set_all(&t->peer.pick.has);
+	torrent_peer_has_many(torrent, &t->peer, true);
+}
+
+static void leave(struct tester *t)
+{
+	torrent_leave(torrent, &t->peer);
+	bitfield_finish(&t->peer.pick.has);
+	close(t->peer.wake_fd);
+}
+
+static size_t reserve(struct tester *t, size_t max)
+{
+	size_t count = torrent_reserve(
+		torrent, &t->peer, t->asked + t->peer.pick.asked_count, max);
+
+	t->peer.pick.asked_count += count;
+	return count;
+}
+
+/* How often it was woken since this was asked last. */
+static uint64_t wakes(struct tester *t)
+{
+	uint64_t count = 0;
+
+	return read(t->peer.wake_fd, &count, sizeof(count)) == sizeof(count)
+		? count
+		: 0;
+}
+
+/* The first block that it was asked for comes, all bytes being `fill`.  The
+ * piece if it is full. */
+static struct open_piece *receive(struct tester *t, uint8_t fill)
+{
+	struct arrival a = {.block = t->asked[0], .asked = true};
+	struct open_piece *full = NULL;
+
+	cr_assert_gt(t->peer.pick.asked_count, 0);
+	t->peer.pick.asked_count--;
+	memmove(t->asked, t->asked + 1,
+		t->peer.pick.asked_count * sizeof(t->asked[0]));
+	cr_assert_eq(block_pool_take(pool, &a.memory, 1), 1);
+	memset(a.memory, fill, BLOCK_SIZE);
+	torrent_receive(torrent, &t->peer, &a, 1, &full);
+	block_pool_give(pool, &a.memory, 1); /* NULL if it was taken */
+	return full;
+}
+
+static size_t finish(struct open_piece *piece, bool good, struct endpoint *ret)
+{
+	cr_assert(piece);
+	return torrent_finish_piece(torrent, piece, good, ret, 8);
+}
+
+/* Fetch the next piece whole from one peer. */
+static void fetch(struct tester *t)
+{
+	struct endpoint guilty[8];
+	struct open_piece *piece = NULL;
+
+	cr_assert_gt(reserve(t, BLOCKS), 0);
+	while (t->peer.pick.asked_count > 0)
+		piece = receive(t, 0);
+	cr_expect_eq(finish(piece, true, guilty), 0);
+}
+
+/* ---- what is had ---- */
+
+Test(torrent, counts_what_is_had)
+{
+	uint8_t good[PIECES] = {1, 0, 0, 0, 0, 0, 0, 1};
+
+	begin(PIECES, BLOCKS, 5);
+	cr_expect_eq(torrent_have_count(torrent), 0);
+	torrent_set_have(torrent, good);
+	torrent_set_have(torrent, good);
+	cr_expect_eq(torrent_have_count(torrent), 2);
+	cr_expect_eq(torrent_have_bytes(torrent), BLOCKS * BLOCK_SIZE + 5);
+	cr_expect(torrent_has(torrent, 7));
+	cr_expect_not(torrent_has(torrent, 6));
+	torrent_lose(torrent, 7);
+	torrent_lose(torrent, 7);
+	torrent_lose(torrent, 3);
+	cr_expect_eq(torrent_have_count(torrent), 1);
+	cr_expect_eq(torrent_have_bytes(torrent), BLOCKS * BLOCK_SIZE);
+	cr_expect_not(torrent_has(torrent, 7));
+	memset(good, 1, sizeof(good));
+	torrent_set_have(torrent, good);
+	cr_expect(torrent_complete(torrent));
+	cr_expect_eq(torrent_have_bytes(torrent), m.length);
+	cr_expect(torrent_has(torrent, 7));
+	cr_expect_not(torrent_has(torrent, PIECES));
+	end();
+}
+
+Test(torrent, news_is_a_log_that_each_reads_at_its_own_pace)
+{
+	uint8_t good[PIECES] = {0, 1};
+	struct tester a;
+	struct bitfield have;
+	uint32_t pieces[PIECES];
+	size_t at = 0, late;
+
+	begin(PIECES, BLOCKS, BLOCK_SIZE);
+	torrent_set_have(torrent, good); /* known from the start: no news */
+	join(&a, 1);
+	cr_expect_not(torrent_has_news(torrent, 0));
+	cr_expect_eq(torrent_news(torrent, &at, pieces, PIECES), 0);
+	for (unsigned i = 0; i < 3; i++)
+		fetch(&a);
+	cr_expect(torrent_has_news(torrent, 0));
+
+	cr_expect_eq(torrent_news(torrent, &at, pieces, 2), 2);
+	cr_expect(pieces[0] == 0 && pieces[1] == 2);
+	cr_assert(bitfield_init(&have, PIECES));
+	torrent_have(torrent, &have, &late);
+	cr_expect_eq(have.set, 4);
+	cr_expect_not(torrent_has_news(torrent, late));
+	fetch(&a);
+	cr_expect_eq(torrent_news(torrent, &at, pieces, PIECES), 2);
+	cr_expect(pieces[0] == 3 && pieces[1] == 4);
+	cr_expect_eq(torrent_news(torrent, &late, pieces, PIECES), 1);
+	cr_expect_eq(pieces[0], 4);
+	cr_expect_eq(torrent_news(torrent, &late, pieces, PIECES), 0);
+	bitfield_finish(&have);
+	leave(&a);
+	end();
+}
+
+Test(torrent, a_lost_piece_can_be_had_again_and_the_log_stays_bounded)
+{
+	struct tester a;
+	uint32_t pieces[4];
+	size_t at = 0;
+
+	begin(2, BLOCKS, BLOCKS * BLOCK_SIZE);
+	join(&a, 1);
+	fetch(&a);
+	fetch(&a);
+	for (unsigned i = 0; i < 3; i++) {
+		torrent_lose(torrent, 0);
+		cr_expect_not(torrent_complete(torrent));
+		fetch(&a);
+		cr_expect(torrent_complete(torrent));
+	}
+	cr_expect_eq(torrent_news(torrent, &at, pieces, 4), 2);
+	leave(&a);
+	end();
+}
+
+Test(torrent, the_map_shows_the_share_of_each_stretch)
+{
+	static const struct {
+		uint32_t pieces;
+		uint32_t had; /* the first so many */
+		size_t cells;
+		uint8_t first, middle, last;
+	} cases[] = {
+		{1, 0, 1, 0, 0, 0},
+		{1, 1, 1, 255, 255, 255},
+		{1, 1, 7, 255, 255, 255},
+		{2, 1, 3, 255, 255, 0},
+		{2, 1, 2, 255, 0, 0},
+		{2, 1, 1, 127, 127, 127},
+		{64, 64, 1, 255, 255, 255},
+		{64, 63, 1, 251, 251, 251},
+		{65, 64, 65, 255, 255, 0},
+		{128, 64, 2, 255, 0, 0},
+		{129, 65, 3, 255, 130, 0},
+		{200, 100, 3, 255, 129, 0},
+		{1000, 1000, 10, 255, 255, 255},
+		{1000, 550, 10, 255, 127, 0},
+		{1000, 0, 0, 99, 99, 99},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t good[1000] = {0}, map[100];
+		size_t cells = cases[i].cells;
+
+		memset(map, 99, sizeof(map));
+		memset(good, 1, cases[i].had);
+		begin(cases[i].pieces, 1, BLOCK_SIZE);
+		torrent_set_have(torrent, good);
+		torrent_map(torrent, map, cells);
+		cr_expect_eq(map[0], cases[i].first, "case %zu: %u", i, map[0]);
+		cr_expect_eq(map[cells / 2], cases[i].middle, "case %zu: %u", i,
+			map[cells / 2]);
+		cr_expect_eq(map[cells ? cells - 1 : 0], cases[i].last,
+			"case %zu", i);
+		cr_expect_eq(map[cells], 99, "case %zu", i);
+		end();
+	}
+}
+
+/* ---- who is woken ---- */
+
+Test(torrent, each_sleeper_is_woken_once)
+{
+	enum { CROWD = 150 }; /* more than are woken in one round */
+	static struct tester crowd[CROWD];
+	struct tester a;
+
+	begin(PIECES, BLOCKS, BLOCK_SIZE);
+	for (unsigned i = 0; i < CROWD; i++) {
+		join(&crowd[i], (uint8_t)i);
+		torrent_sleeping(&crowd[i].peer, i % 3 != 0);
+	}
+	join(&a, 200);
+	fetch(&a);
+	for (unsigned i = 0; i < CROWD; i++)
+		cr_expect_eq(wakes(&crowd[i]), i % 3 != 0, "%u", i);
+	fetch(&a); /* woken already, and not asleep again */
+	for (unsigned i = 0; i < CROWD; i++)
+		cr_expect_eq(wakes(&crowd[i]), 0, "%u", i);
+	torrent_sleeping(&crowd[7].peer, true);
+	torrent_sleeping(&crowd[8].peer, true);
+	torrent_sleeping(&crowd[8].peer, false);
+	fetch(&a);
+	cr_expect_eq(wakes(&crowd[7]), 1);
+	cr_expect_eq(wakes(&crowd[8]), 0);
+	leave(&a);
+	for (unsigned i = 0; i < CROWD; i++)
+		leave(&crowd[i]);
+	end();
+}
+
+/* What makes blocks free to be asked for: each must wake `b`. */
+static void a_releases(struct tester *a)
+{
+	a->peer.pick.asked_count--;
+	torrent_release(torrent, &a->peer, &a->asked[a->peer.pick.asked_count],
+		1, false);
+}
+
+static void a_rests(struct tester *a)
+{
+	torrent_release(torrent, &a->peer, NULL, 0, true);
+}
+
+static void a_leaves(struct tester *a)
+{
+	torrent_leave(torrent, &a->peer);
+	a->peer.pick.asked_count = 0;
+	torrent_join(torrent, &a->peer);
+}
+
+static struct open_piece *all_of_a(struct tester *a)
+{
+	struct open_piece *piece = NULL;
+
+	while (!piece)
+		piece = receive(a, 1);
+	return piece;
+}
+
+static void piece_of_a_fails(struct tester *a)
+{
+	struct endpoint guilty[8];
+
+	reserve(a, BLOCKS);
+	cr_expect_eq(finish(all_of_a(a), false, guilty), 1);
+	torrent_leave(torrent, &a->peer);
+	torrent_join(torrent, &a->peer);
+}
+
+static void piece_of_a_is_abandoned(struct tester *a)
+{
+	reserve(a, BLOCKS);
+	torrent_abandon_piece(torrent, all_of_a(a));
+}
+
+Test(torrent, nobody_sleeps_while_there_are_blocks_to_ask_for)
+{
+	static void (*const ways[])(struct tester *) = {a_releases, a_rests,
+		a_leaves, piece_of_a_fails, piece_of_a_is_abandoned};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct tester a, b;
+
+		begin(2, BLOCKS, BLOCKS * BLOCK_SIZE);
+		join(&a, 1);
+		join(&b, 2);
+		reserve(&a, 2);
+
+		torrent_sleeping(&b.peer, true);
+		cr_expect_not(torrent_peer_has_letters(&b.peer));
+		ways[i](&a);
+		cr_expect_eq(wakes(&b), 1, "way %zu", i);
+		torrent_sleeping(&b.peer, false);
+		leave(&a);
+
+		/* It was about to sleep: it must look once more. */
+		join(&a, 1);
+		reserve(&a, 2);
+		torrent_sleeping(&b.peer, false);
+		cr_expect_not(torrent_peer_has_letters(&b.peer));
+		ways[i](&a);
+		torrent_sleeping(&b.peer, true);
+		cr_expect(torrent_peer_has_letters(&b.peer), "way %zu", i);
+		torrent_sleeping(&b.peer, false);
+		cr_expect_not(torrent_peer_has_letters(&b.peer));
+		leave(&a);
+		leave(&b);
+		end();
+	}
+}
+
+Test(torrent, a_peer_that_gives_nothing_back_wakes_nobody)
+{
+	struct tester a, b;
+
+	begin(2, BLOCKS, BLOCK_SIZE);
+	join(&a, 1);
+	join(&b, 2);
+	torrent_sleeping(&b.peer, true);
+	torrent_release(torrent, &a.peer, NULL, 0, true);
+	torrent_release(torrent, &a.peer, NULL, 0, false);
+	cr_expect_eq(wakes(&b), 0);
+	leave(&a);
+	leave(&b);
+	end();
+}
+
+/* ---- pruning ---- */
+
+Test(torrent, what_another_brought_is_pruned)
+{
+	struct tester a, b, c;
+	size_t places[MAX_ASKED];
+
+	begin(1, BLOCKS, BLOCKS * BLOCK_SIZE);
+	join(&a, 1);
+	join(&b, 2);
+	join(&c, 3);
+	cr_expect_eq(reserve(&a, 8), BLOCKS);
+	cr_expect_eq(reserve(&b, 8), BLOCKS);
+	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 0);
+	torrent_sleeping(&b.peer, true);
+	receive(&a, 1);
+	receive(&a, 1);
+	cr_expect_eq(wakes(&b), 1);
+	cr_expect(torrent_peer_has_letters(&b.peer));
+	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 2);
+	cr_expect(places[0] == 0 && places[1] == 1);
+	torrent_sleeping(&b.peer, false);
+	cr_expect_not(torrent_peer_has_letters(&b.peer));
+	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 0);
+	cr_expect_eq(torrent_prune(torrent, &a.peer, places, MAX_ASKED), 0);
+
+	/* Full and with a finisher: not wanted either. */
+	receive(&a, 1);
+	struct open_piece *piece = receive(&a, 1);
+	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 4);
+	struct endpoint guilty[8];
+	cr_expect_eq(finish(piece, true, guilty), 0);
+	leave(&a);
+	leave(&b);
+	leave(&c);
+	end();
+}
+
+/* ---- bad pieces ---- */
+
+Test(torrent, the_only_giver_of_a_bad_piece_is_guilty_at_once)
+{
+	struct tester a, b, same;
+	struct endpoint guilty[8];
+
+	begin(2, BLOCKS, BLOCK_SIZE);
+	join(&a, 1);
+	join(&b, 2);
+	join(&same, 1); /* the address counts */
+	reserve(&a, BLOCKS);
+	reserve(&b, 1);
+	torrent_sleeping(&a.peer, true);
+	cr_expect_eq(finish(all_of_a(&a), false, guilty), 1);
+	cr_expect(endpoint_same_ip(&guilty[0], &a.peer.pick.address));
+	cr_expect(torrent_peer_corrupt(&a.peer));
+	cr_expect(torrent_peer_corrupt(&same.peer));
+	cr_expect_not(torrent_peer_corrupt(&b.peer));
+	cr_expect(torrent_peer_has_letters(&a.peer));
+	cr_expect_eq(wakes(&a), 1);
+	cr_expect_eq(torrent_have_count(torrent), 0);
+	cr_expect_not(torrent_has_news(torrent, 0));
+	leave(&a);
+	leave(&b);
+	leave(&same);
+	end();
+}
+
+/* Two fetch the piece together: `a` the first half, `b` the second. */
+static struct open_piece *fetch_by_halves(
+	struct tester *a, uint8_t fill_a, struct tester *b, uint8_t fill_b)
+{
+	struct open_piece *piece = NULL;
+
+	cr_assert_eq(reserve(a, BLOCKS / 2), BLOCKS / 2);
+	torrent_release(torrent, &a->peer, NULL, 0, true);
+	cr_assert_eq(reserve(b, BLOCKS / 2), BLOCKS / 2);
+	for (unsigned i = 0; i < BLOCKS / 2; i++)
+		receive(a, fill_a);
+	for (unsigned i = 0; i < BLOCKS / 2; i++)
+		piece = receive(b, fill_b);
+	return piece;
+}
+
+Test(torrent, among_several_givers_the_liar_is_named_when_the_truth_is_known)
+{
+	for (unsigned liar = 0; liar < 2; liar++) {
+		struct tester a, b, c;
+		struct endpoint guilty[8];
+
+		begin(1, BLOCKS, BLOCKS * BLOCK_SIZE);
+		join(&a, 1);
+		join(&b, 2);
+		join(&c, 3);
+		struct tester *bad = liar ? &b : &a;
+		struct open_piece *piece =
+			fetch_by_halves(&a, liar ? 1 : 9, &b, liar ? 9 : 1);
+		cr_expect_eq(finish(piece, false, guilty), 0);
+		cr_expect_not(torrent_peer_corrupt(&a.peer));
+		cr_expect_not(torrent_peer_corrupt(&b.peer));
+
+		/* Again by both, again bad; then right. */
+		piece = fetch_by_halves(&a, liar ? 1 : 8, &b, liar ? 8 : 1);
+		cr_expect_eq(finish(piece, false, guilty), 0);
+		reserve(&c, BLOCKS);
+		cr_expect_eq(finish(all_of_a(&c), true, guilty), 1);
+		cr_expect(
+			endpoint_same_ip(&guilty[0], &bad->peer.pick.address));
+		cr_expect_eq(torrent_peer_corrupt(&a.peer), !liar);
+		cr_expect_eq(torrent_peer_corrupt(&b.peer), liar);
+		cr_expect_not(torrent_peer_corrupt(&c.peer));
+		cr_expect(torrent_complete(torrent));
+		leave(&a);
+		leave(&b);
+		leave(&c);
+		end();
+	}
+}
+
+/* ---- joining and leaving ---- */
+
+Test(torrent, what_was_asked_of_a_peer_that_leaves_is_asked_of_others)
+{
+	struct tester a, b;
+
+	begin(1, BLOCKS, BLOCKS * BLOCK_SIZE);
+	join(&a, 1);
+	join(&b, 2);
+	reserve(&a, 3);
+	receive(&a, 1);
+	leave(&a);
+	cr_expect_eq(reserve(&b, 8), BLOCKS - 1);
+	cr_expect_eq(b.asked[0].index, 1);
+	leave(&b);
+	end();
+}
+
+Test(torrent, blocks_nobody_wants_stay_the_senders)
+{
+	uint8_t good[2] = {1, 0};
+	struct tester a;
+	struct arrival arrivals[2] = {{.block = {0, 0}}, {.block = {1, 0}}};
+	struct open_piece *full[2];
+
+	begin(2, BLOCKS, BLOCK_SIZE);
+	torrent_set_have(torrent, good);
+	join(&a, 1);
+	for (unsigned i = 0; i < 2; i++)
+		block_pool_take(pool, &arrivals[i].memory, 1);
+	cr_expect_eq(torrent_receive(torrent, &a.peer, arrivals, 2, full), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect(arrivals[i].memory);
+		block_pool_give(pool, &arrivals[i].memory, 1);
+	}
+	leave(&a);
+	end();
+}
