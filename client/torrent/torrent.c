@@ -256,10 +256,11 @@ void torrent_peer_has_piece(
 	pthread_mutex_unlock(&t->lock);
 }
 
-void torrent_peer_has_many(struct torrent *t, struct torrent_peer *peer)
+void torrent_peer_has_many(
+	struct torrent *t, struct torrent_peer *peer, bool came)
 {
 	pthread_mutex_lock(&t->lock);
-	picker_count_peer(t->picker, &peer->pick, true);
+	picker_count_peer(t->picker, &peer->pick, came);
 	pthread_mutex_unlock(&t->lock);
 }
 

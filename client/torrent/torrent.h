@@ -85,11 +85,12 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer);
 /* Gives back everything that was asked of it (peer->pick.asked). */
 void torrent_leave(struct torrent *t, struct torrent_peer *peer);
 
-/* Its pieces, for the order by rarity: `has` got one piece more; or was set as
- * a whole (before that, it was counted as empty). */
+/* Its pieces, for the order by rarity: `has` got one piece more; or is about to
+ * be set as a whole (came = false), and has been (true). */
 void torrent_peer_has_piece(
 	struct torrent *t, struct torrent_peer *peer, uint32_t piece);
-void torrent_peer_has_many(struct torrent *t, struct torrent_peer *peer);
+void torrent_peer_has_many(
+	struct torrent *t, struct torrent_peer *peer, bool came);
 
 /* Choose blocks to ask of it (picker_reserve). */
 size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
