@@ -302,7 +302,7 @@ static bool make_and_save(const struct create_options *o, const char *source,
 		.ctx = &line,
 	};
 
-	buffer_init(&b, METAINFO_MAX_SIZE);
+	buffer_init(&b, METAINFO_MAX_SIZE + METAINFO_MAX_HASHES);
 	bool ok = make_torrent(&what, &b, err);
 	wipe_progress(&line);
 	ok = ok && save_checked(path, o->force, &b, err);

@@ -581,14 +581,46 @@ static bool parse_root(
 	return true;
 }
 
+/* A terabyte in pieces of 1 MiB has 20 MB of hashes, and that is no attack; 20
+ * MB of anything else is.  May a torrent of `size` bytes that begins with
+ * `head` be a large one for its hashes' sake?  A guess, to be cheap: the parser
+ * judges. */
+static bool size_plausible(struct span head, uint64_t size)
+{
+	static const char key[] = "6:pieces";
+	const uint8_t *at;
+	uint64_t hashes = 0;
+
+	if (size <= METAINFO_MAX_SIZE)
+		return true;
+	if (size > METAINFO_MAX_SIZE + (uint64_t)METAINFO_MAX_HASHES)
+		return false;
+	at = memmem(head.at, head.len, key, sizeof(key) - 1);
+	if (!at)
+		return false;
+	struct reader r = reader_of(at, (size_t)(head.at + head.len - at));
+	reader_take(&r, sizeof(key) - 1);
+	for (uint8_t c = reader_u8(&r);
+		c >= '0' && c <= '9' && hashes <= METAINFO_MAX_HASHES;
+		c = reader_u8(&r))
+		hashes = hashes * 10 + (c - '0');
+	return hashes <= METAINFO_MAX_HASHES &&
+		size - METAINFO_MAX_SIZE <= hashes;
+}
+
+static bool too_large(struct error *err)
+{
+	return error_set(err, "larger than %d MiB, piece hashes apart",
+		METAINFO_MAX_SIZE / 1024 / 1024);
+}
+
 bool metainfo_parse(struct span bytes, struct metainfo *ret, struct error *err)
 {
 	struct span dict;
 	struct span root[ROOT_FIELDS];
 
-	if (bytes.len > METAINFO_MAX_SIZE)
-		return error_set(err, "larger than %d MiB",
-			METAINFO_MAX_SIZE / 1024 / 1024);
+	if (!size_plausible(bytes, bytes.len))
+		return too_large(err);
 	if (!bencode_document(bytes, &dict) ||
 		!bencode_fields(dict, root_keys, ROOT_FIELDS, root))
 		return error_set(err, "not a torrent: broken bencoding");
@@ -609,41 +641,60 @@ bool metainfo_parse_info(
 	return parse_root(root, ret, err);
 }
 
-/* The whole of a regular file of at most METAINFO_MAX_SIZE; to be freed. */
-static bool read_whole(
-	int fd, const char *shown, struct span *ret, struct error *err)
+/* Bytes of the file up to `want`, or its end; false: errno. */
+static bool read_upto(int fd, uint8_t *bytes, size_t *len, size_t want)
+{
+	while (*len < want) {
+		ssize_t n = read(fd, bytes + *len, want - *len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		if (n == 0)
+			break;
+		*len += (size_t)n;
+	}
+	return true;
+}
+
+/* The whole of a regular file that is not too large; to be freed. */
+static bool read_whole(int fd, struct span *ret, struct error *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
-		return error_set_errno(err, "%s: cannot read", shown);
+		return error_set_errno(err, "cannot read");
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, "%s: not a file", shown);
-	if (st.st_size > METAINFO_MAX_SIZE)
-		return error_set(err, "%s: larger than %d MiB", shown,
-			METAINFO_MAX_SIZE / 1024 / 1024);
+		return error_set(err, "not a file");
+	if (st.st_size > METAINFO_MAX_SIZE + (off_t)METAINFO_MAX_HASHES)
+		return too_large(err);
 
 	/* A file that grows meanwhile is cut here, and broken then. */
 	size_t size = (size_t)st.st_size + 1;
+	size_t head = size < METAINFO_MAX_SIZE ? size : METAINFO_MAX_SIZE;
 	uint8_t *bytes = malloc(size);
 	size_t len = 0;
+
 	if (!bytes)
-		return error_set(err, "%s: out of memory", shown);
-	while (len < size) {
-		ssize_t n = read(fd, bytes + len, size - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			error_set_errno(err, "%s: cannot read", shown);
-			free(bytes);
-			return false;
-		}
-		if (n == 0)
-			break;
-		len += (size_t)n;
+		return error_set(err, "out of memory");
+	if (!read_upto(fd, bytes, &len, head)) {
+		error_set_errno(err, "cannot read");
+		goto failed;
+	}
+	if (!size_plausible((struct span){bytes, len}, size - 1)) {
+		too_large(err);
+		goto failed;
+	}
+	if (!read_upto(fd, bytes, &len, size)) {
+		error_set_errno(err, "cannot read");
+		goto failed;
 	}
 	*ret = (struct span){bytes, len};
 	return true;
+
+failed:
+	free(bytes);
+	return false;
 }
 
 bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
@@ -657,10 +708,10 @@ bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return error_set_errno(err, "%s: cannot open", shown);
-	bool ok = read_whole(fd, shown, &bytes, err);
+	bool ok = read_whole(fd, &bytes, &why);
 	close(fd);
 	if (!ok)
-		return false;
+		return error_set(err, "%s: %s", shown, why.text);
 
 	ok = metainfo_parse(bytes, ret, &why);
 	free((void *)(uintptr_t)bytes.at);

@@ -22,10 +22,12 @@
  * How a piece is proven is known here and to piece_check only. */
 
 enum {
-	METAINFO_MAX_SIZE = 10 * 1024 * 1024, /* bytes of a .torrent file */
+	/* Bytes of a .torrent file, the piece hashes apart. */
+	METAINFO_MAX_SIZE = 10 * 1024 * 1024,
 	METAINFO_MIN_PIECE_LENGTH = 16 * 1024,
 	METAINFO_MAX_PIECE_LENGTH = 512 * 1024 * 1024,
 	METAINFO_MAX_PIECES = 2097152,
+	METAINFO_MAX_HASHES = 20 * METAINFO_MAX_PIECES, /* bytes */
 	METAINFO_MAX_TRACKERS = 100,
 	METAINFO_MAX_WEB_SEEDS = 16,
 	METAINFO_MAX_DEPTH = 100, /* elements in a path */
@@ -87,7 +89,8 @@ bool metainfo_parse(struct span bytes, struct metainfo *ret, struct error *err);
 bool metainfo_parse_info(
 	struct span info, struct metainfo *ret, struct error *err);
 
-/* Read a file of at most METAINFO_MAX_SIZE and parse it.  `err` names it. */
+/* Read a file and parse it.  `err` names it.  One that is too large is refused
+ * before more than METAINFO_MAX_SIZE of it is read. */
 bool metainfo_load(const char *path, struct metainfo *ret, struct error *err);
 
 /* Free what it holds; zeroed memory is allowed. */

@@ -556,7 +556,7 @@ Test(metainfo, load_names_the_file_and_never_waits)
 	cr_assert(metainfo_load(path, &m, &err), "%s", err.text);
 	metainfo_finish(&m);
 
-	cr_assert_eq(truncate(path, METAINFO_MAX_SIZE + 1), 0);
+	cr_assert_eq(truncate(path, METAINFO_MAX_SIZE + 21), 0);
 	cr_expect_not(metainfo_load(path, &m, &err));
 	cr_expect(strstr(err.text, "larger than 10 MiB"), "%s", err.text);
 	cr_assert_eq(truncate(path, 20), 0);
@@ -615,4 +615,26 @@ Test(piece_check, wants_exactly_the_piece)
 	piece_check_destroy(c);
 	piece_check_destroy(NULL);
 	metainfo_finish(&m);
+}
+
+Test(metainfo, piece_hashes_do_not_count_as_size)
+{
+	enum { PIECES = 953675 }; /* a terabyte in pieces of 1 MiB */
+	static const char begin[] =
+		"d4:infod6:lengthi1000000000000e4:name1:x12:piece length"
+		"i1048576e6:pieces19073500:";
+	size_t size = sizeof(begin) - 1 + PIECES * 20 + 2;
+	char *bytes = calloc(1, size);
+	struct metainfo m;
+	struct error err;
+
+	cr_assert(bytes);
+	memcpy(bytes, begin, sizeof(begin) - 1);
+	memcpy(bytes + size - 2, "ee", 2);
+	cr_assert(
+		metainfo_parse((struct span){(uint8_t *)bytes, size}, &m, &err),
+		"%s", err.text);
+	cr_expect_eq(m.piece_count, PIECES);
+	metainfo_finish(&m);
+	free(bytes);
 }
