@@ -57,6 +57,14 @@ struct announce_reply {
 	struct endpoint peers[ANNOUNCE_REPLY_MAX_PEERS];
 };
 
+/* One swarm's entry in a scrape reply (BEP 48, BEP 15). */
+struct scrape_entry {
+	struct info_hash info_hash;
+	uint32_t seeders;
+	uint32_t leechers;
+	uint32_t completed;
+};
+
 const char *announce_event_name(enum announce_event event); /* "" for none */
 
 #endif

@@ -37,14 +37,6 @@ bool announce_http_parse_query(
 bool announce_http_parse_scrape(struct span query, struct info_hash *ret,
 	size_t max, size_t *ret_count, struct error *err);
 
-/* One swarm's entry in a scrape reply. */
-struct scrape_entry {
-	struct info_hash info_hash;
-	uint32_t seeders;
-	uint32_t leechers;
-	uint32_t completed;
-};
-
 /* Tracker's side: write a reply, compact or with dictionaries as `a` asks
  * (without peer ids).  `external_ip` of BEP 24 is given from a->peer. */
 void announce_http_write_reply(struct writer *w, const struct announce *a,

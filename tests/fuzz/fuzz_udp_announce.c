@@ -1,0 +1,67 @@
+#include <string.h>
+
+#include "shared/announce_udp.h"
+#include "shared/reader.h"
+#include "shared/writer.h"
+
+/* Whatever comes to a UDP tracker: an announce that is accepted makes sense,
+ * and is understood in the same way when it is written and read again. */
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void check_announce(
+	const struct announce_udp_head *head, const struct announce *a)
+{
+	uint8_t packet[ANNOUNCE_UDP_ANNOUNCE_SIZE];
+	struct writer w = writer_of(packet, sizeof(packet));
+	struct announce_udp_head head_again;
+	struct announce again = {.peer = a->peer};
+	struct error err;
+
+	if (a->peer.port == 0 || a->numwant > INT32_MAX ||
+		a->event > ANNOUNCE_STOPPED)
+		__builtin_trap();
+	announce_udp_write_announce(&w, head->connection_id, head->transaction,
+		a, (struct span){NULL, 0});
+	struct reader r = reader_of(packet, writer_len(&w));
+	if (w.bad || !announce_udp_parse_head(&r, &head_again) ||
+		!announce_udp_parse_announce(&r, &again, &err))
+		__builtin_trap();
+	if (again.left != a->left || again.uploaded != a->uploaded ||
+		again.downloaded != a->downloaded || again.key != a->key ||
+		again.event != a->event || again.numwant != a->numwant ||
+		!info_hash_equal(&again.info_hash, &a->info_hash) ||
+		memcmp(again.peer_id, a->peer_id, PEER_ID_SIZE) != 0 ||
+		!endpoint_equal(&again.peer, &a->peer) ||
+		head_again.transaction != head->transaction ||
+		head_again.connection_id != head->connection_id)
+		__builtin_trap();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	struct reader r = reader_of(bytes, len);
+	struct announce_udp_head head;
+	struct info_hash hashes[8];
+	struct announce a = {0};
+	struct error err;
+	size_t count = 0;
+
+	if (!announce_udp_parse_head(&r, &head))
+		return 0;
+	switch (head.action) {
+	case ANNOUNCE_UDP_CONNECT:
+	case ANNOUNCE_UDP_ERROR:
+		break;
+	case ANNOUNCE_UDP_ANNOUNCE:
+		if (announce_udp_parse_announce(&r, &a, &err))
+			check_announce(&head, &a);
+		break;
+	case ANNOUNCE_UDP_SCRAPE:
+		if (announce_udp_parse_scrape(&r, hashes, 8, &count, &err) &&
+			(count == 0 || count > 8))
+			__builtin_trap();
+		break;
+	}
+	return 0;
+}
