@@ -22,6 +22,7 @@ struct session;
 
 enum session_order { ORDER_SEQUENTIAL, ORDER_RAREST };
 
+/* What it points to outlives the session. */
 struct session_options {
 	/* port_first = port_last = 0: any free one; else the first free. */
 	uint16_t port_first;
