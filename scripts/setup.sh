@@ -42,6 +42,7 @@ command aria2c aria2
 command transmission-cli transmission-cli
 command mktorrent mktorrent
 command ip iproute2
+command strace strace
 command clang-format-14 clang-format-14 ?
 clang_rt fuzzer libclang-rt-14-dev ?
 '
