@@ -619,11 +619,11 @@ Test(piece_check, wants_exactly_the_piece)
 
 Test(metainfo, piece_hashes_do_not_count_as_size)
 {
-	enum { PIECES = 953675 }; /* a terabyte in pieces of 1 MiB */
+	enum { COUNT = 953675 }; /* a terabyte in pieces of 1 MiB */
 	static const char begin[] =
 		"d4:infod6:lengthi1000000000000e4:name1:x12:piece length"
 		"i1048576e6:pieces19073500:";
-	size_t size = sizeof(begin) - 1 + PIECES * 20 + 2;
+	size_t size = sizeof(begin) - 1 + COUNT * 20 + 2;
 	char *bytes = calloc(1, size);
 	struct metainfo m;
 	struct error err;
@@ -634,7 +634,7 @@ Test(metainfo, piece_hashes_do_not_count_as_size)
 	cr_assert(
 		metainfo_parse((struct span){(uint8_t *)bytes, size}, &m, &err),
 		"%s", err.text);
-	cr_expect_eq(m.piece_count, PIECES);
+	cr_expect_eq(m.piece_count, COUNT);
 	metainfo_finish(&m);
 	free(bytes);
 }
