@@ -8,6 +8,8 @@
 
 enum {
 	BUCKETS = 256,
+	SEQUENTIAL_WINDOW = 32 * 1024 * 1024, /* bytes */
+	SEQUENTIAL_WINDOW_LEAST = 32,         /* pieces */
 	/* In the endgame a peer that has so many requests under way is asked
 	 * for no more: most blocks will still come from who was asked first. */
 	ENDGAME_DEPTH = 16,
@@ -36,6 +38,16 @@ struct picker {
 	struct open_piece *buckets[BUCKETS]; /* of both, by piece index */
 };
 
+/* As many pieces as keep a crowd of fast peers busy without asking for the same
+ * ones: a few hundred blocks each. */
+static uint32_t sequential_window(const struct metainfo *m)
+{
+	uint32_t pieces = SEQUENTIAL_WINDOW / m->piece_length;
+
+	return pieces > SEQUENTIAL_WINDOW_LEAST ? pieces
+						: SEQUENTIAL_WINDOW_LEAST;
+}
+
 struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	enum piece_order order, uint64_t budget, uint64_t seed)
 {
@@ -49,7 +61,8 @@ struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	if (!bitfield_init(&p->have, m->piece_count) ||
 		!bitfield_init(&p->open, m->piece_count) ||
 		!bitfield_init(&p->failed, m->piece_count) ||
-		!piece_order_init(&p->order, order, m->piece_count, seed)) {
+		!piece_order_init(&p->order, order, m->piece_count,
+			sequential_window(m), seed)) {
 		picker_destroy(p);
 		return NULL;
 	}
@@ -97,6 +110,11 @@ void picker_clear_have(struct picker *p, uint32_t piece)
 void picker_count_piece(struct picker *p, uint32_t piece)
 {
 	piece_order_count_piece(&p->order, piece);
+}
+
+void picker_set_company(struct picker *p, uint32_t peers)
+{
+	p->order.company = peers;
 }
 
 void picker_count_peer(

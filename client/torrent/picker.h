@@ -55,6 +55,9 @@ const struct bitfield *picker_have(const struct picker *p);
 void picker_set_have(struct picker *p, uint32_t piece);
 void picker_clear_have(struct picker *p, uint32_t piece);
 
+/* How many of the peers have not all pieces: company in downloading. */
+void picker_set_company(struct picker *p, uint32_t peers);
+
 /* For the order by rarity: a peer has one more piece; or as a whole came, or
  * goes. */
 void picker_count_piece(struct picker *p, uint32_t piece);

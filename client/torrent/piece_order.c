@@ -7,11 +7,10 @@
 enum { RAREST_SAMPLE = 1024 };
 
 bool piece_order_init(struct piece_order_state *s, enum piece_order order,
-	uint32_t piece_count, uint64_t seed)
+	uint32_t piece_count, uint32_t window, uint64_t seed)
 {
-	*s = (struct piece_order_state){.order = order, .dice = seed | 1};
-	if (order == PIECE_ORDER_SEQUENTIAL)
-		return true;
+	*s = (struct piece_order_state){
+		.order = order, .window = window, .dice = seed | 1};
 	s->availability = calloc(piece_count, sizeof(*s->availability));
 	return s->availability != NULL;
 }
@@ -56,21 +55,22 @@ static uint64_t dice(struct piece_order_state *s)
 	return s->dice;
 }
 
+/* The rarest of the pieces [first, end). */
 static uint32_t rarest(struct piece_order_state *s, const struct bitfield *has,
-	const struct bitfield *have, const struct bitfield *taken)
+	const struct bitfield *have, const struct bitfield *taken,
+	uint32_t first, uint32_t end)
 {
-	uint32_t count = has->count;
-	uint32_t start = (uint32_t)(dice(s) % count);
+	uint32_t start = first + (uint32_t)(dice(s) % (end - first));
 	uint32_t best = BITFIELD_NONE;
 
 	/* From a random place once round, so that equals are chosen evenly
 	 * enough and two clients do not choose alike. */
 	for (uint32_t lap = 0, seen = 0; lap < 2; lap++) {
-		uint32_t at = lap ? 0 : start;
-		uint32_t end = lap ? start : count;
+		uint32_t at = lap ? first : start;
+		uint32_t upto = lap ? start : end;
 
 		for (; seen < RAREST_SAMPLE; seen++, at++) {
-			at = bitfield_find(has, have, taken, at, end);
+			at = bitfield_find(has, have, taken, at, upto);
 			if (at == BITFIELD_NONE)
 				break;
 			if (best == BITFIELD_NONE ||
@@ -87,13 +87,23 @@ uint32_t piece_order_next(struct piece_order_state *s,
 	const struct bitfield *has, const struct bitfield *have,
 	const struct bitfield *taken)
 {
+	uint32_t count = have->count;
+
 	if (s->order == PIECE_ORDER_RAREST)
-		return rarest(s, has, have, taken);
+		return rarest(s, has, have, taken, 0, count);
 
 	uint32_t first =
-		bitfield_find(NULL, have, NULL, s->first_missing, have->count);
+		bitfield_find(NULL, have, NULL, s->first_missing, count);
 	if (first == BITFIELD_NONE)
 		return BITFIELD_NONE;
 	s->first_missing = first;
-	return bitfield_find(has, have, taken, first, has->count);
+	if (s->company > 0) {
+		uint32_t end =
+			s->window < count - first ? first + s->window : count;
+		uint32_t best = rarest(s, has, have, taken, first, end);
+		if (best != BITFIELD_NONE)
+			return best;
+		first = end;
+	}
+	return bitfield_find(has, have, taken, first, count);
 }

@@ -24,7 +24,8 @@ struct torrent {
 	struct picker *picker;
 	struct smart_ban *smart_ban;
 	struct torrent_peer *peers;
-	uint32_t *news; /* the log: pieces in the order they were completed */
+	uint32_t partial; /* of these, those that have not all pieces */
+	uint32_t *news;   /* the log: pieces in the order they were completed */
 
 	/* Written under `lock`, read by all. */
 	_Atomic size_t news_count;
@@ -218,6 +219,16 @@ void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
 
 /* ---- peers ---- */
 
+static void count_partial_locked(
+	struct torrent *t, struct torrent_peer *peer, bool partial)
+{
+	if (peer->partial == partial)
+		return;
+	peer->partial = partial;
+	t->partial += partial ? 1 : UINT32_MAX;
+	picker_set_company(t->picker, t->partial);
+}
+
 void torrent_join(struct torrent *t, struct torrent_peer *peer)
 {
 	peer->pick.current = 0;
@@ -238,6 +249,7 @@ void torrent_leave(struct torrent *t, struct torrent_peer *peer)
 	picker_release(t->picker, peer->pick.asked, peer->pick.asked_count);
 	(void)picker_rest(t->picker, &peer->pick); /* all are woken anyway */
 	picker_count_peer(t->picker, &peer->pick, false);
+	count_partial_locked(t, peer, false);
 	struct torrent_peer **at = &t->peers;
 	while (*at != peer)
 		at = &(*at)->next;
@@ -253,6 +265,7 @@ void torrent_peer_has_piece(
 	(void)peer;
 	pthread_mutex_lock(&t->lock);
 	picker_count_piece(t->picker, piece);
+	count_partial_locked(t, peer, !bitfield_full(&peer->pick.has));
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -261,6 +274,7 @@ void torrent_peer_has_many(
 {
 	pthread_mutex_lock(&t->lock);
 	picker_count_peer(t->picker, &peer->pick, came);
+	count_partial_locked(t, peer, !bitfield_full(&peer->pick.has));
 	pthread_mutex_unlock(&t->lock);
 }
 

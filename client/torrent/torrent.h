@@ -34,6 +34,7 @@ struct torrent_peer {
 
 	/* Private to torrent.c. */
 	struct torrent_peer *next;
+	bool partial;         /* counted as one that has not all pieces */
 	atomic_bool sleeping; /* wake it for news */
 	atomic_bool stirred;  /* there was news while it was awake */
 	atomic_bool prune;    /* some of what it asked for has come elsewhere */

@@ -33,7 +33,7 @@ Test(piece_order, sequential_is_the_first_that_can_be_had)
 			taken = none(COUNT);
 	struct piece_order_state s;
 
-	cr_assert(piece_order_init(&s, PIECE_ORDER_SEQUENTIAL, COUNT, 1));
+	cr_assert(piece_order_init(&s, PIECE_ORDER_SEQUENTIAL, COUNT, 32, 1));
 	cr_expect_eq(piece_order_next(&s, &has, &have, &taken), 0);
 	bitfield_set(&have, 0);
 	bitfield_set(&taken, 1);
@@ -62,8 +62,8 @@ Test(piece_order, the_rarest_that_can_be_had_is_opened)
 	for (uint64_t seed = 0; seed < 50; seed++) {
 		struct piece_order_state s;
 
-		cr_assert(
-			piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, seed));
+		cr_assert(piece_order_init(
+			&s, PIECE_ORDER_RAREST, COUNT, 32, seed));
 		for (uint32_t i = 0; i < COUNT; i++) {
 			/* 40 rarest, then 41, then 39, then 42 ... */
 			uint32_t far = i > 40 ? 2 * (i - 40) - 1 : 2 * (40 - i);
@@ -93,7 +93,7 @@ Test(piece_order, among_equals_the_choice_varies)
 	unsigned chosen[COUNT] = {0};
 	struct piece_order_state s;
 
-	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, 3));
+	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, 32, 3));
 	for (uint32_t i = 0; i < COUNT; i++)
 		piece_order_count_piece(&s, i);
 	for (unsigned i = 0; i < TRIES; i++)
@@ -114,8 +114,8 @@ Test(piece_order, nothing_to_open_is_none)
 				taken = none(counts[i]);
 		struct piece_order_state s;
 
-		cr_assert(
-			piece_order_init(&s, PIECE_ORDER_RAREST, counts[i], 1));
+		cr_assert(piece_order_init(
+			&s, PIECE_ORDER_RAREST, counts[i], 32, 1));
 		cr_expect_eq(piece_order_next(&s, &has, &have, &taken),
 			BITFIELD_NONE);
 		bitfield_set(&has, counts[i] - 1);
@@ -139,7 +139,7 @@ Test(piece_order, a_sample_will_do_in_huge_torrents)
 	struct piece_order_state s;
 	unsigned tries = 0;
 
-	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, 5));
+	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, 32, 5));
 	bitfield_clear(&has, RARE);
 	for (int n = 0; n < 2; n++)
 		piece_order_count_peer(&s, &has, true);
@@ -158,7 +158,7 @@ Test(piece_order, peers_that_come_and_go_leave_nothing_behind)
 			nothing = none(COUNT);
 	struct piece_order_state s;
 
-	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, 9));
+	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, COUNT, 32, 9));
 	bitfield_set(&few, 0);
 	bitfield_set(&few, 69);
 	piece_order_count_peer(&s, &seed, true);
@@ -189,10 +189,48 @@ Test(piece_order, availability_stops_at_its_largest_number)
 {
 	struct piece_order_state s;
 
-	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, 1, 1));
+	cr_assert(piece_order_init(&s, PIECE_ORDER_RAREST, 1, 32, 1));
 	for (uint32_t i = 0; i < UINT16_MAX + 2; i++)
 		piece_order_count_piece(&s, 0);
 	cr_expect_eq(s.availability[0], UINT16_MAX);
 	piece_order_finish(&s);
 	piece_order_finish(&s);
+}
+
+Test(piece_order, in_company_sequential_varies_within_its_window)
+{
+	enum { COUNT = 300, WINDOW = 32, FIRST = 10 };
+	struct bitfield has = all(COUNT), have = none(COUNT),
+			taken = none(COUNT);
+	bool seen[COUNT] = {false};
+	struct piece_order_state s;
+	unsigned different = 0;
+
+	cr_assert(piece_order_init(
+		&s, PIECE_ORDER_SEQUENTIAL, COUNT, WINDOW, 77));
+	s.company = 1;
+	for (uint32_t i = 0; i < FIRST; i++)
+		bitfield_set(&have, i);
+	for (int i = 0; i < 500; i++) {
+		uint32_t next = piece_order_next(&s, &has, &have, &taken);
+
+		cr_assert(next >= FIRST && next < FIRST + WINDOW, "%u", next);
+		different += !seen[next];
+		seen[next] = true;
+	}
+	cr_expect_eq(different, WINDOW);
+
+	/* What others have is left to be had of them. */
+	for (uint32_t i = FIRST; i < FIRST + WINDOW; i++) {
+		if (i != FIRST + 7)
+			piece_order_count_piece(&s, i);
+	}
+	cr_expect_eq(piece_order_next(&s, &has, &have, &taken), FIRST + 7);
+
+	/* Nothing left in the window: the first one behind it. */
+	for (uint32_t i = FIRST; i < FIRST + WINDOW; i++)
+		bitfield_set(&taken, i);
+	cr_expect_eq(piece_order_next(&s, &has, &have, &taken), FIRST + WINDOW);
+	piece_order_finish(&s);
+	finish3(&has, &have, &taken);
 }
