@@ -17,20 +17,25 @@ static bool failed(struct greeting *g, enum peer_end how, const char *reason)
 	return false;
 }
 
-/* Wait for the stream; false: the time is up, or a letter came. */
-static bool wait_for(
-	struct worker *w, struct greeting *g, bool write, uint64_t deadline_ms)
+enum wait { WAIT_TO_READ, WAIT_TO_WRITE, WAIT_FOR_TORRENT };
+
+/* False: the time is up, a letter came, or the peer went. */
+static bool wait_for(struct worker *w, struct greeting *g, enum wait what,
+	uint64_t deadline_ms)
 {
 	uint64_t now = clock_ms();
 
 	if (now >= deadline_ms)
 		return failed(g, PEER_END_NO_HANDSHAKE, "no handshake in time");
-	if (stream_wait(&g->stream, !write, write, w->mailbox.wake_fd,
-		    deadline_ms - now)
-			.woken)
+	struct stream_ready ready = stream_wait(&g->stream,
+		what == WAIT_TO_READ, what == WAIT_TO_WRITE, w->mailbox.wake_fd,
+		deadline_ms - now);
+	if (ready.woken)
 		mailbox_calm(&w->mailbox);
 	if (mailbox_peek(&w->mailbox) != 0)
 		return failed(g, PEER_END_STOPPED, "stopped");
+	if (what == WAIT_FOR_TORRENT && ready.readable)
+		return failed(g, PEER_END_CLOSED, "closed");
 	return true;
 }
 
@@ -47,7 +52,7 @@ static bool read_upto(struct worker *w, struct greeting *g, uint8_t *bytes,
 			return failed(g, PEER_END_NO_HANDSHAKE,
 				"closed before its handshake");
 		case STREAM_BLOCKED:
-			if (!wait_for(w, g, false, deadline_ms))
+			if (!wait_for(w, g, WAIT_TO_READ, deadline_ms))
 				return false;
 			break;
 		case STREAM_MOVED:
@@ -83,7 +88,7 @@ static bool send_handshake(struct worker *w, struct greeting *g,
 			return failed(g, PEER_END_NO_HANDSHAKE,
 				"closed before its handshake");
 		case STREAM_BLOCKED:
-			if (!wait_for(w, g, true, deadline_ms))
+			if (!wait_for(w, g, WAIT_TO_WRITE, deadline_ms))
 				return false;
 			break;
 		case STREAM_MOVED:
@@ -94,15 +99,32 @@ static bool send_handshake(struct worker *w, struct greeting *g,
 	return true;
 }
 
-static int find_torrent(
+static struct session_torrent *find_torrent(
 	const struct session_context *s, const struct info_hash *hash)
 {
 	for (size_t i = 0; i < s->torrent_count; i++) {
 		if (info_hash_equal(&s->torrents[i].m->info_hash, hash))
-			return session_torrent_open(&s->torrents[i]) ? (int)i
-								     : -1;
+			return &s->torrents[i];
 	}
-	return -1;
+	return NULL;
+}
+
+/* Which of our torrents the peer wants.  One whose content is still being
+ * checked is waited for, so that who dials us early need not come again. */
+static bool find_open_torrent(struct worker *w, const struct info_hash *hash,
+	struct greeting *g, uint64_t deadline_ms)
+{
+	const struct session_torrent *st = find_torrent(w->session, hash);
+
+	while (st && st->state == STATE_CHECKING) {
+		if (!wait_for(w, g, WAIT_FOR_TORRENT, deadline_ms))
+			return false;
+	}
+	if (!st || !session_torrent_open(st))
+		return failed(g, PEER_END_NO_HANDSHAKE,
+			"wants a torrent that is not here");
+	g->torrent = st->index;
+	return true;
 }
 
 static bool exchange(
@@ -125,10 +147,8 @@ static bool exchange(
 	if (!handshake_read((struct span){bytes, have}, &theirs))
 		return failed(g, PEER_END_NO_HANDSHAKE, "malformed handshake");
 	if (candidate->torrent < 0) {
-		g->torrent = find_torrent(s, &theirs.info_hash);
-		if (g->torrent < 0)
-			return failed(g, PEER_END_NO_HANDSHAKE,
-				"wants a torrent that is not here");
+		if (!find_open_torrent(w, &theirs.info_hash, g, deadline))
+			return false;
 		if (!send_handshake(w, g, &theirs.info_hash, deadline))
 			return false;
 	} else if (!info_hash_equal(&theirs.info_hash,

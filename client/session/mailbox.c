@@ -18,13 +18,18 @@ void mailbox_finish(struct mailbox *m)
 	m->wake_fd = -1;
 }
 
-void mailbox_post(struct mailbox *m, enum letter letter)
+void mailbox_wake(struct mailbox *m)
 {
 	uint64_t one = 1;
 
-	atomic_fetch_or(&m->letters, (unsigned)letter);
 	/* It can only fail when the counter is full: then it is readable. */
 	(void)!write(m->wake_fd, &one, sizeof(one));
+}
+
+void mailbox_post(struct mailbox *m, enum letter letter)
+{
+	atomic_fetch_or(&m->letters, (unsigned)letter);
+	mailbox_wake(m);
 }
 
 unsigned mailbox_peek(const struct mailbox *m)

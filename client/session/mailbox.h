@@ -26,6 +26,9 @@ void mailbox_finish(struct mailbox *m);
 
 void mailbox_post(struct mailbox *m, enum letter letter);
 
+/* Wake its owner without a letter. */
+void mailbox_wake(struct mailbox *m);
+
 /* The letters that lie there, without taking them. */
 unsigned mailbox_peek(const struct mailbox *m);
 

@@ -189,23 +189,32 @@ static void start_announcer(struct session *s, struct session_torrent *st)
 
 /* ---- the starter ---- */
 
+static void open_to_peers(struct session *s, struct session_torrent *st,
+	enum session_torrent_state state)
+{
+	start_announcer(s, st);
+	st->state = state;
+	worker_pool_nudge(s->pool); /* some may wait for it */
+	(void)peer_queue_push(s->context.queue,
+		&(struct candidate){.source = FROM_KEEPER,
+			.torrent = st->index,
+			.socket = -1});
+}
+
 /* Content is checked, then the torrent is opened to peers. */
 static void open_torrent(struct session *s, struct session_torrent *st)
 {
 	if (!session_torrent_check(st))
 		return;
-
-	bool complete = torrent_complete(st->torrent);
-	if (st->mode == SESSION_LEECH && complete &&
-		(!session_torrent_complete(st) || !session_torrent_settle(st)))
+	if (st->mode == SESSION_LEECH && torrent_complete(st->torrent)) {
+		session_torrent_tell_checked(st);
+		if (session_torrent_complete(st) && session_torrent_settle(st))
+			open_to_peers(s, st, STATE_SEEDING);
 		return;
-	start_announcer(s, st);
-	st->state = st->mode == SESSION_LEECH && !complete ? STATE_LEECHING
-							   : STATE_SEEDING;
-	(void)peer_queue_push(s->context.queue,
-		&(struct candidate){.source = FROM_KEEPER,
-			.torrent = st->index,
-			.socket = -1});
+	}
+	open_to_peers(s, st,
+		st->mode == SESSION_LEECH ? STATE_LEECHING : STATE_SEEDING);
+	session_torrent_tell_checked(st);
 }
 
 static void *run_starter(void *arg)

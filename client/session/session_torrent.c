@@ -240,6 +240,14 @@ static void fail_incomplete(
 	session_torrent_fail(st, &err);
 }
 
+void session_torrent_tell_checked(struct session_torrent *st)
+{
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_CHECKED,
+			.checked = {.have = torrent_have_count(st->torrent),
+				.pieces = st->m->piece_count}});
+}
+
 bool session_torrent_check(struct session_torrent *st)
 {
 	const struct metainfo *m = st->m;
@@ -271,12 +279,9 @@ bool session_torrent_check(struct session_torrent *st)
 		goto out;
 
 	torrent_set_have(st->torrent, good);
-	uint32_t have = torrent_have_count(st->torrent);
-	session_torrent_emit(st,
-		&(struct event){.kind = EVENT_CHECKED,
-			.checked = {.have = have, .pieces = m->piece_count}});
-	if (st->mode == SESSION_SEED && have < m->piece_count) {
-		fail_incomplete(st, good, have);
+	if (st->mode == SESSION_SEED && !torrent_complete(st->torrent)) {
+		session_torrent_tell_checked(st);
+		fail_incomplete(st, good, torrent_have_count(st->torrent));
 		goto out;
 	}
 	st->watched = st->mode != SESSION_LEECH;

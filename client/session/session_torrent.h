@@ -82,6 +82,10 @@ void session_torrent_fail(struct session_torrent *st, const struct error *err);
  * failed, or stopped.  Takes as long as it takes. */
 bool session_torrent_check(struct session_torrent *st);
 
+/* What it found.  For a torrent that is then open, when it is: who waits for
+ * this may dial us at once. */
+void session_torrent_tell_checked(struct session_torrent *st);
+
 /* Write the resume file: content synced first.  `at_rest`: nobody writes any
  * more, so that what is not had need not be looked for the next time. */
 bool session_torrent_save(struct session_torrent *st, bool at_rest);

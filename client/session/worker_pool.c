@@ -258,6 +258,17 @@ void worker_pool_stop_address(
 	pthread_mutex_unlock(&pool->lock);
 }
 
+void worker_pool_nudge(struct worker_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (talks(slot) && !slot->met)
+			mailbox_wake(&slot->worker.mailbox);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
 static unsigned same_address_locked(
 	const struct worker_pool *pool, const struct slot *as)
 {

@@ -58,6 +58,10 @@ void worker_pool_stop_torrent(struct worker_pool *pool, int torrent);
 void worker_pool_stop_address(
 	struct worker_pool *pool, const struct endpoint *ip);
 
+/* Wake those whose peer waits for its handshake: a torrent has been opened. Any
+ * thread. */
+void worker_pool_nudge(struct worker_pool *pool);
+
 /* A newcomer waits: let go of the peer that does the least good, if there is
  * one that does none (PROMISES, "full pool").  False: all are of use. */
 bool worker_pool_make_room(struct worker_pool *pool, uint64_t now_ms);
