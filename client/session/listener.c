@@ -13,6 +13,8 @@
 
 enum {
 	BACKLOG = 256,
+	/* The number that is chosen for IPv4 may be in use for IPv6. */
+	ANY_PORT_TRIES = 16,
 	/* When descriptors have run out: wait for some to be closed. */
 	PAUSE_MS = 200,
 };
@@ -72,7 +74,9 @@ bool listener_open(struct listener **ret, const struct endpoint *bind,
 		free(l);
 		return false;
 	}
-	for (unsigned port = first; port <= last; port++) {
+	unsigned tries = first > 0 ? last - first + 1U : ANY_PORT_TRIES;
+	for (unsigned i = 0; i < tries; i++) {
+		unsigned port = first > 0 ? first + i : 0;
 		if (open_on(l, at, count, (uint16_t)port, err)) {
 			*ret = l;
 			return true;
