@@ -57,15 +57,17 @@ struct listen_plan listen_plan_of_port(uint16_t port)
 	return plan;
 }
 
-/* HOST[:PORT] of an http URL, cut out of it. */
+/* HOST[:PORT] of an http or udp URL, cut out of it. */
 static bool split_url(const char *url, char *host, size_t size, uint16_t *port)
 {
-	static const char scheme[] = "http://";
 	uint64_t number = 80;
 
-	if (strncasecmp(url, scheme, strlen(scheme)) != 0)
+	if (strncasecmp(url, "http://", 7) == 0)
+		url += 7;
+	else if (strncasecmp(url, "udp://", 6) == 0)
+		url += 6;
+	else
 		return false;
-	url += strlen(scheme);
 
 	size_t len = strcspn(url, "/?#");
 	const char *at = memchr(url, '@', len);
@@ -97,8 +99,8 @@ bool listen_plan_of_url(
 
 	if (!split_url(url, host, sizeof(host), &port))
 		return error_set(err,
-			"its announce URL does not say where to listen for "
-			"HTTP: use --listen");
+			"its announce URL is not http or udp and does not say "
+			"where to listen: use --listen");
 	if (endpoint_parse_ip(host, &address) && is_ours(&address)) {
 		address.port = port;
 		*ret = (struct listen_plan){.count = 1, .at = {address}};

@@ -20,8 +20,8 @@ struct listen_plan {
 bool listen_plan_of_options(const char *const *texts, size_t count,
 	struct listen_plan *ret, struct error *err);
 
-/* http://HOST:PORT/... : that address if it is a literal one of this machine,
- * or else all of its addresses.  False: not such a URL. */
+/* http://HOST:PORT/... or udp://HOST:PORT/... : that address if it is a literal
+ * one of this machine, or else all of its addresses.  False: not such a URL. */
 bool listen_plan_of_url(
 	const char *url, struct listen_plan *ret, struct error *err);
 

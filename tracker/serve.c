@@ -19,6 +19,7 @@
 #include "tracker/announce.h"
 #include "tracker/counters.h"
 #include "tracker/front_http.h"
+#include "tracker/front_udp.h"
 #include "tracker/listen_plan.h"
 #include "tracker/store_memory.h"
 #include "tracker/swarm_store.h"
@@ -28,6 +29,7 @@ enum {
 	MAX_THREADS = 256,
 	MAX_INTERVAL_S = 7 * 24 * 3600,
 
+	PORT_TRIES = 10,
 	TICK_S = 1,
 	EXPIRE_EVERY_S = 10, /* or more often, when peers time out sooner */
 
@@ -64,8 +66,10 @@ struct tracker {
 	struct allow_list *allowed;
 	struct swarm_store *store;
 	struct announce_rules rules;
+	uint64_t started_ms;
 	struct listen_plan plan;
-	struct front_http *fronts[LISTEN_PLAN_MAX];
+	struct front_http *http[LISTEN_PLAN_MAX]; /* NULL: switched off */
+	struct front_udp *udp[LISTEN_PLAN_MAX];   /* the same */
 };
 
 /* --- Telling --- */
@@ -85,13 +89,13 @@ static void print_error(const struct settings *s, const struct error *err)
 	}
 }
 
-static void print_listening(
-	const struct settings *s, const struct endpoint *bound)
+static void print_listening(const struct settings *s, const char *protocol,
+	const struct endpoint *bound)
 {
 	char text[ENDPOINT_TEXT_SIZE];
 
 	if (!s->json) {
-		printf("tbt-tracker: listening on http://%s/announce\n",
+		printf("tbt-tracker: listening on %s://%s/announce\n", protocol,
 			endpoint_print(bound, text));
 		fflush(stdout);
 		return;
@@ -101,7 +105,7 @@ static void print_listening(
 	event_line_begin(&e, "listening");
 	event_line_text(&e, "address", endpoint_print_ip(bound, text));
 	event_line_number(&e, "port", bound->port);
-	event_line_text(&e, "protocol", "http");
+	event_line_text(&e, "protocol", protocol);
 	event_line_print(&e, stdout);
 }
 
@@ -122,10 +126,9 @@ static bool check(const struct settings *s, struct error *err)
 	if (strcmp(s->store, "memory:") != 0)
 		return error_set(err, "--store: wants memory:, not '%s'",
 			text_escape_str(s->store, shown, sizeof(shown)));
-	if (s->no_http)
+	if (s->no_http && s->no_udp)
 		return error_set(err,
-			"--no-http: nothing is left to serve, UDP is not "
-			"built into this version");
+			"--no-http and --no-udp: nothing is left to serve");
 	return true;
 }
 
@@ -194,9 +197,10 @@ static bool share_descriptors(size_t fronts, unsigned threads,
 
 	size_t all = limit.rlim_cur < MAX_DESCRIPTORS ? limit.rlim_cur
 						      : MAX_DESCRIPTORS;
-	/* A listener each, and what the front's own thread holds. */
+	/* A listener each, and what the front's own thread holds; and for UDP
+	 * a socket each thread. */
 	size_t taken = SPARE_DESCRIPTORS +
-		fronts * (1 + THREAD_DESCRIPTORS * (1 + threads));
+		fronts * (1 + THREAD_DESCRIPTORS * (1 + threads) + threads);
 	if (all < taken + fronts * threads)
 		return error_set(err,
 			"open files: the limit of %zu is too low for %u "
@@ -208,31 +212,80 @@ static bool share_descriptors(size_t fronts, unsigned threads,
 
 /* --- Running --- */
 
+static bool start_http(struct tracker *t, size_t i, unsigned threads,
+	unsigned max_connections, struct error *err)
+{
+	struct front_http_options o = {
+		.listen = t->plan.at[i],
+		.threads = threads,
+		.max_connections = max_connections,
+		.rules = &t->rules,
+		.started_ms = t->started_ms,
+	};
+
+	t->http[i] = front_http_start(&o, &t->plan.at[i], err);
+	return t->http[i];
+}
+
+static bool start_udp(
+	struct tracker *t, size_t i, unsigned threads, struct error *err)
+{
+	struct front_udp_options o = {
+		.listen = t->plan.at[i],
+		.threads = threads,
+		.rules = &t->rules,
+	};
+
+	t->udp[i] = front_udp_start(&o, &t->plan.at[i], err);
+	return t->udp[i];
+}
+
+/* Both fronts on one port.  The system chose it for TCP if it was to be any,
+ * and then somebody may have it for UDP: that is worth another try. */
+static bool start_pair(struct tracker *t, const struct settings *s, size_t i,
+	unsigned threads, unsigned max_connections, struct error *err)
+{
+	struct endpoint wanted = t->plan.at[i];
+
+	for (int tries = 0; tries < PORT_TRIES; tries++) {
+		t->plan.at[i] = wanted;
+		if (!s->no_http &&
+			!start_http(t, i, threads, max_connections, err))
+			return false;
+		if (s->no_udp || start_udp(t, i, threads, err))
+			return true;
+		if (s->no_http || wanted.port != 0)
+			return false;
+		front_http_stop(t->http[i]);
+		t->http[i] = NULL;
+	}
+	return false;
+}
+
 static bool start_fronts(struct tracker *t, const struct settings *s,
 	unsigned threads, struct error *err)
 {
-	struct front_http_options o = {
-		.threads = threads,
-		.rules = &t->rules,
-		.started_ms = clock_ms(),
-	};
+	unsigned max_connections = 0;
 
-	if (!share_descriptors(t->plan.count, threads, &o.max_connections, err))
+	if (!share_descriptors(t->plan.count, threads, &max_connections, err))
 		return false;
 	for (size_t i = 0; i < t->plan.count; i++) {
-		o.listen = t->plan.at[i];
-		t->fronts[i] = front_http_start(&o, &t->plan.at[i], err);
-		if (!t->fronts[i])
+		if (!start_pair(t, s, i, threads, max_connections, err))
 			return false;
 	}
-	for (size_t i = 0; i < t->plan.count; i++)
-		print_listening(s, &t->plan.at[i]);
+	for (size_t i = 0; i < t->plan.count; i++) {
+		if (t->http[i])
+			print_listening(s, "http", &t->plan.at[i]);
+		if (t->udp[i])
+			print_listening(s, "udp", &t->plan.at[i]);
+	}
 	return true;
 }
 
 static bool start(struct tracker *t, const struct settings *s,
 	uint32_t interval_s, struct error *err)
 {
+	t->started_ms = clock_ms();
 	t->allowed = allow_list_create(
 		s->torrents.items, s->torrents.count, s->allow_dir, err);
 	if (!t->allowed)
@@ -252,8 +305,10 @@ static bool start(struct tracker *t, const struct settings *s,
 
 static void stop(struct tracker *t)
 {
-	for (size_t i = t->plan.count; i-- > 0;)
-		front_http_stop(t->fronts[i]);
+	for (size_t i = t->plan.count; i-- > 0;) {
+		front_udp_stop(t->udp[i]);
+		front_http_stop(t->http[i]);
+	}
 	swarm_store_destroy(t->store);
 	allow_list_destroy(t->allowed);
 }
@@ -274,8 +329,10 @@ static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
 	uint64_t now_s = now_ms / 1000;
 	struct error err;
 
-	for (size_t i = 0; i < t->plan.count; i++)
-		front_http_tick(t->fronts[i], now_ms);
+	for (size_t i = 0; i < t->plan.count; i++) {
+		if (t->http[i])
+			front_http_tick(t->http[i], now_ms);
+	}
 	if (now_s - *expired_s < EXPIRE_EVERY_S &&
 		now_s - *expired_s < timeout_s / 4)
 		return;
@@ -340,7 +397,8 @@ int serve(int argc, char **argv)
 	struct settings s = {.store = "memory:", .interval_s = 1800};
 	const struct option table[] = {
 		{'l', "listen", OPTION_LIST, &s.listen, "ADDR:PORT",
-			"listen there (repeatable; port 0: any free one)\n"
+			"listen there for HTTP (TCP) and UDP (repeatable;\n"
+			"port 0: any free one)\n"
 			"default: 0.0.0.0:6969 and [::]:6969",
 			0, 0},
 		{'t', "torrent", OPTION_LIST, &s.torrents, "FILE",
@@ -361,9 +419,9 @@ int serve(int argc, char **argv)
 			"twice the interval",
 			1, 2 * MAX_INTERVAL_S},
 		{0, "threads", OPTION_NUMBER, &s.threads, "N",
-			"HTTP threads; default: one a core", 1, MAX_THREADS},
-		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL,
-			"no UDP (which is not built into this version)", 0, 0},
+			"threads for HTTP, and for UDP; default: one a core", 1,
+			MAX_THREADS},
+		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL, "no UDP", 0, 0},
 		{0, "no-http", OPTION_FLAG, &s.no_http, NULL, "no HTTP", 0, 0},
 		{0, "json", OPTION_FLAG, &s.json, NULL,
 			"events as JSON lines on stdout", 0, 0},

@@ -22,7 +22,9 @@ Test(listen_plan, an_announce_url_says_where_to_listen)
 		{"http://127.0.0.1:x/announce", NULL},
 		{"http://127.0.0.1:/announce", NULL},
 		{"https://127.0.0.1:6969/announce", NULL},
-		{"udp://127.0.0.1:6969/announce", NULL},
+		{"udp://127.0.0.1:6969/announce", "127.0.0.1:6969"},
+		{"UDP://[::1]:1", "[::1]:1"},
+		{"ftp://127.0.0.1:6969/announce", NULL},
 		{"", NULL},
 	};
 

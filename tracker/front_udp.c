@@ -1,0 +1,397 @@
+#include "tracker/front_udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shared/announce_udp.h"
+#include "shared/clock.h"
+#include "shared/reader.h"
+#include "shared/writer.h"
+#include "tracker/announce.h"
+#include "tracker/connection_id.h"
+
+enum {
+	/* Packets read and answered at a time: a call to the kernel costs as
+	 * much as several announces. */
+	BATCH = 64,
+
+	/* The longest question is a scrape of ANNOUNCE_UDP_MAX_SCRAPE. */
+	QUESTION_MAX = 1536,
+
+	/* Questions that wait in the kernel while we answer others. */
+	SOCKET_BUFFER = 4 << 20,
+
+	/* A stop wakes the threads; this is for systems where it does not. */
+	LOOK_UP_S = 1,
+};
+
+/* One packet, with all that the kernel wants to know of it. */
+struct packet {
+	struct sockaddr_storage from;
+	uint8_t question[QUESTION_MAX];
+	uint8_t answer[ANNOUNCE_UDP_MAX_PACKET];
+
+	/* Which of our addresses it was sent to: the answer comes from that. */
+	_Alignas(struct cmsghdr)
+		uint8_t to[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+struct udp_thread {
+	struct front_udp *front;
+	pthread_t id;
+	bool running;
+	int socket; /* one each on the same port: the kernel shares out */
+	struct iovec in_parts[BATCH], out_parts[BATCH];
+	struct mmsghdr in[BATCH], out[BATCH];
+	struct packet packets[BATCH];
+};
+
+struct front_udp {
+	const struct announce_rules *rules;
+	struct connection_ids ids;
+	bool any_address; /* listening on all that the machine has */
+	atomic_bool stopping;
+	unsigned thread_count;
+	struct udp_thread threads[];
+};
+
+/* --- One question --- */
+
+struct question {
+	struct endpoint from;
+	struct announce_udp_head head;
+	uint64_t now_s;
+};
+
+static void answer_announce(const struct announce_rules *rules,
+	const struct question *q, struct reader *r, struct writer *w)
+{
+	struct announce a = {.peer = q->from};
+	struct announce_reply reply;
+	struct error err;
+
+	if (!announce_udp_parse_announce(r, &a, &err)) {
+		announce_count_bad(rules);
+		announce_udp_write_error(w, q->head.transaction, err.text);
+		return;
+	}
+	announce_handle(rules, &a, q->now_s, &reply);
+	if (reply.failure[0] != '\0')
+		announce_udp_write_error(w, q->head.transaction, reply.failure);
+	else
+		announce_udp_write_reply(w, q->head.transaction, &a, &reply);
+}
+
+/* Scrape all that was asked for: zeros for what is not tracked, since an entry
+ * has no name here, only its place. */
+static bool scrape(const struct announce_rules *rules,
+	const struct info_hash *hashes, size_t count, struct scrape_entry *ret,
+	struct error *err)
+{
+	struct scrape_entry known[ANNOUNCE_UDP_MAX_SCRAPE];
+	size_t known_count;
+	size_t next = 0;
+
+	if (!announce_handle_scrape(
+		    rules, hashes, count, known, &known_count, err))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (next < known_count &&
+			info_hash_equal(&known[next].info_hash, &hashes[i]))
+			ret[i] = known[next++];
+		else
+			ret[i] = (struct scrape_entry){.seeders = 0};
+	}
+	return true;
+}
+
+static void answer_scrape(const struct announce_rules *rules,
+	const struct question *q, struct reader *r, struct writer *w)
+{
+	struct info_hash hashes[ANNOUNCE_UDP_MAX_SCRAPE];
+	struct scrape_entry entries[ANNOUNCE_UDP_MAX_SCRAPE];
+	size_t count;
+	struct error err;
+
+	if (!announce_udp_parse_scrape(
+		    r, hashes, ANNOUNCE_UDP_MAX_SCRAPE, &count, &err) ||
+		!scrape(rules, hashes, count, entries, &err))
+		announce_udp_write_error(w, q->head.transaction, err.text);
+	else
+		announce_udp_write_scraped(
+			w, q->head.transaction, entries, count);
+}
+
+/* The answer's length; 0: none. */
+static size_t answer(const struct front_udp *f, const struct question *q,
+	struct reader *r, size_t question_len, uint8_t *ret)
+{
+	struct writer w = writer_of(ret, ANNOUNCE_UDP_MAX_PACKET);
+	bool proven = q->head.action != ANNOUNCE_UDP_CONNECT &&
+		connection_id_valid(
+			&f->ids, &q->from, q->now_s, q->head.connection_id);
+
+	if (!proven && question_len < ANNOUNCE_UDP_MAX_PACKET)
+		w = writer_of(ret, question_len);
+	switch (q->head.action) {
+	case ANNOUNCE_UDP_CONNECT:
+		announce_udp_write_connected(&w, q->head.transaction,
+			connection_id_make(&f->ids, &q->from, q->now_s));
+		break;
+	case ANNOUNCE_UDP_ANNOUNCE:
+	case ANNOUNCE_UDP_SCRAPE:
+		if (!proven)
+			announce_udp_write_error(&w, q->head.transaction,
+				"Connection ID mismatch");
+		else if (q->head.action == ANNOUNCE_UDP_ANNOUNCE)
+			answer_announce(f->rules, q, r, &w);
+		else
+			answer_scrape(f->rules, q, r, &w);
+		break;
+	case ANNOUNCE_UDP_ERROR:
+		return 0;
+	}
+	return w.bad ? 0 : writer_len(&w);
+}
+
+/* --- Batches --- */
+
+/* The kernel fills in the interface as well, and would send by it alone; only
+ * a link-local address (IPv6) needs one. */
+static void answer_from_where_asked(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+
+	if (!c)
+		return;
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		info.ipi_ifindex = 0;
+		memcpy(CMSG_DATA(c), &info, sizeof(info));
+	} else if (c->cmsg_level == IPPROTO_IPV6 &&
+		c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+			info.ipi6_ifindex = 0;
+		memcpy(CMSG_DATA(c), &info, sizeof(info));
+	}
+}
+
+static void prepare_batch(struct udp_thread *t)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		struct packet *p = &t->packets[i];
+		struct msghdr *m = &t->in[i].msg_hdr;
+
+		t->in_parts[i].iov_base = p->question;
+		t->in_parts[i].iov_len = sizeof(p->question);
+		m->msg_iov = &t->in_parts[i];
+		m->msg_iovlen = 1;
+		m->msg_name = &p->from;
+		m->msg_namelen = sizeof(p->from);
+		if (t->front->any_address) {
+			m->msg_control = p->to;
+			m->msg_controllen = sizeof(p->to);
+		}
+	}
+}
+
+/* Answer `count` packets that were read; returns how many answers there are. */
+static unsigned answer_batch(struct udp_thread *t, unsigned count)
+{
+	struct question q = {.now_s = clock_ms() / 1000};
+	unsigned answers = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct packet *p = &t->packets[i];
+		size_t len = t->in[i].msg_len;
+		struct reader r = reader_of(p->question, len);
+		size_t answer_len = 0;
+
+		if (announce_udp_parse_head(&r, &q.head) &&
+			endpoint_from_sockaddr(
+				(struct sockaddr *)&p->from, &q.from))
+			answer_len = answer(t->front, &q, &r, len, p->answer);
+		if (answer_len > 0) {
+			struct mmsghdr *out = &t->out[answers];
+
+			t->out_parts[answers].iov_base = p->answer;
+			t->out_parts[answers].iov_len = answer_len;
+			*out = t->in[i];
+			out->msg_hdr.msg_iov = &t->out_parts[answers];
+			answer_from_where_asked(&out->msg_hdr);
+			answers++;
+		}
+		/* The kernel shortened them to what it wrote. */
+		t->in[i].msg_hdr.msg_namelen = sizeof(p->from);
+		if (t->front->any_address)
+			t->in[i].msg_hdr.msg_controllen = sizeof(p->to);
+	}
+	return answers;
+}
+
+/* What cannot be sent is lost, as packets may be: who asked asks again. */
+static void send_batch(struct udp_thread *t, unsigned count)
+{
+	for (unsigned sent = 0; sent < count;) {
+		int n = sendmmsg(
+			t->socket, t->out + sent, count - sent, MSG_DONTWAIT);
+
+		if (n > 0)
+			sent += (unsigned)n;
+		else if (errno != EINTR)
+			sent++;
+	}
+}
+
+static void *run(void *arg)
+{
+	struct udp_thread *t = arg;
+
+	while (!atomic_load_explicit(
+		&t->front->stopping, memory_order_relaxed)) {
+		int n = recvmmsg(t->socket, t->in, BATCH, MSG_WAITFORONE, NULL);
+
+		if (n > 0)
+			send_batch(t, answer_batch(t, (unsigned)n));
+	}
+	return NULL;
+}
+
+/* --- Life --- */
+
+static bool set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+}
+
+static bool bind_socket(int fd, const struct front_udp *f,
+	const struct endpoint *at, bool shared)
+{
+	struct timeval look_up = {.tv_sec = LOOK_UP_S};
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(at, &sa);
+	bool v6 = sa.ss_family == AF_INET6;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &look_up,
+		    sizeof(look_up)) != 0 ||
+		(v6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
+		(f->any_address &&
+			!(v6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+			     : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1))))
+		return false;
+	/* Less than wanted is fine. */
+	(void)set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+	(void)set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+
+	/* The first socket is bound before it shares its port, so another
+	 * program (or another tracker) there is noticed. */
+	if (shared && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1))
+		return false;
+	if (bind(fd, (struct sockaddr *)&sa, len) != 0)
+		return false;
+	return shared || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+/* `at`: where the thread's socket shall be; afterwards, where it is. */
+static bool open_socket(struct udp_thread *t, struct endpoint *at, bool shared,
+	struct error *err)
+{
+	char text[ENDPOINT_TEXT_SIZE];
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	endpoint_print(at, text);
+	t->socket = socket(endpoint_is_v4(at) ? AF_INET : AF_INET6,
+		SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (t->socket < 0 || !bind_socket(t->socket, t->front, at, shared) ||
+		getsockname(t->socket, (struct sockaddr *)&sa, &len) != 0 ||
+		!endpoint_from_sockaddr((struct sockaddr *)&sa, at))
+		return error_set_errno(err, "%s: cannot listen (UDP)", text);
+	return true;
+}
+
+static bool is_any(const struct endpoint *e)
+{
+	static const uint8_t zeros[16];
+	size_t skip = endpoint_is_v4(e) ? 12 : 0;
+
+	return memcmp(e->ip + skip, zeros, sizeof(zeros) - skip) == 0;
+}
+
+static bool start_threads(struct front_udp *f, struct error *err)
+{
+	for (unsigned i = 0; i < f->thread_count; i++) {
+		struct udp_thread *t = &f->threads[i];
+
+		prepare_batch(t);
+		errno = pthread_create(&t->id, NULL, run, t);
+		if (errno != 0)
+			return error_set_errno(err, "cannot start a thread");
+		t->running = true;
+	}
+	return true;
+}
+
+struct front_udp *front_udp_start(const struct front_udp_options *o,
+	struct endpoint *ret_bound, struct error *err)
+{
+	struct front_udp *f =
+		calloc(1, sizeof(*f) + o->threads * sizeof(struct udp_thread));
+	struct endpoint at = o->listen;
+
+	if (!f) {
+		error_set(err, "UDP: out of memory");
+		return NULL;
+	}
+	f->rules = o->rules;
+	f->ids = connection_ids_random();
+	f->any_address = is_any(&at);
+	f->thread_count = o->threads;
+	for (unsigned i = 0; i < f->thread_count; i++) {
+		f->threads[i].front = f;
+		f->threads[i].socket = -1;
+	}
+	/* All of them before the first thread: a packet for a socket that is
+	 * not there yet cannot go to another for the time being. */
+	for (unsigned i = 0; i < f->thread_count; i++) {
+		if (!open_socket(&f->threads[i], &at, i > 0, err))
+			goto fail;
+	}
+	if (!start_threads(f, err))
+		goto fail;
+	*ret_bound = at;
+	return f;
+
+fail:
+	front_udp_stop(f);
+	return NULL;
+}
+
+void front_udp_stop(struct front_udp *f)
+{
+	if (!f)
+		return;
+	atomic_store(&f->stopping, true);
+	for (unsigned i = 0; i < f->thread_count; i++) {
+		struct udp_thread *t = &f->threads[i];
+
+		/* Says ENOTCONN, but wakes who waits there on Linux. */
+		(void)shutdown(t->socket, SHUT_RD);
+		if (t->running)
+			pthread_join(t->id, NULL);
+		if (t->socket >= 0)
+			close(t->socket);
+	}
+	free(f);
+}
