@@ -41,6 +41,7 @@ python libtorrent python3-libtorrent
 command aria2c aria2
 command transmission-cli transmission-cli
 command mktorrent mktorrent
+command opentracker opentracker
 command ip iproute2
 command strace strace
 command clang-format-14 clang-format-14 ?
@@ -133,6 +134,14 @@ install_packages() # build | test
 
 	# shellcheck disable=SC2086 # several names
 	apt_install $names || return 1
+	# It comes as a service that is running, on the port that is ours by
+	# default; the tests start one of their own.
+	case $names in
+	*opentracker*)
+		! command -v systemctl >/dev/null ||
+			as_root systemctl -q disable --now opentracker || :
+		;;
+	esac
 	required=$(echo "$wanted" | missing_of | grep -v '?$')
 	[ -z "$required" ] && return 0
 	echo "Still missing after the installation:" >&2

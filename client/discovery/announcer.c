@@ -9,6 +9,7 @@
 
 #include "client/discovery/announce_schedule.h"
 #include "client/discovery/http_tracker.h"
+#include "client/discovery/udp_tracker.h"
 #include "shared/clock.h"
 #include "shared/metainfo.h"
 #include "shared/random_bytes.h"
@@ -61,8 +62,6 @@ struct outcome {
 	struct announce_reply reply;
 };
 
-static bool is_udp(const char *url) { return strncasecmp(url, "udp:", 4) == 0; }
-
 static void say_what(const struct announcer *a, enum announce_event event,
 	struct announce *ret)
 {
@@ -81,21 +80,42 @@ static void say_what(const struct announcer *a, enum announce_event event,
 		ret->numwant = 0;
 }
 
-static void ask(struct announcer *a, const struct tracker *t,
-	enum announce_event event, struct outcome *ret)
+static bool ask_http(const struct announcer *a, const struct tracker *t,
+	const struct announce *announce, struct outcome *ret)
 {
-	struct announce announce;
-
-	say_what(a, event, &announce);
-	ret->answered = http_tracker_announce(
+	return http_tracker_announce(
 		&(struct http_tracker_request){
 			.url = t->url,
-			.announce = &announce,
+			.announce = announce,
 			.tracker_id = {t->id, t->id_len},
 			.bind = a->options.bind != NULL ? &a->bind : NULL,
 			.give_up_ms = &a->give_up_ms,
 		},
 		&ret->reply, &ret->on_loopback, &ret->err);
+}
+
+static bool ask_udp(const struct announcer *a, const struct tracker *t,
+	const struct announce *announce, struct outcome *ret)
+{
+	return udp_tracker_announce(
+		&(struct udp_tracker_request){
+			.url = t->url,
+			.announce = announce,
+			.bind = a->options.bind != NULL ? &a->bind : NULL,
+			.give_up_ms = &a->give_up_ms,
+		},
+		&ret->reply, &ret->on_loopback, &ret->err);
+}
+
+static void ask(struct announcer *a, const struct tracker *t,
+	enum announce_event event, struct outcome *ret)
+{
+	bool udp = strncasecmp(t->url, "udp:", 4) == 0;
+	struct announce announce;
+
+	say_what(a, event, &announce);
+	ret->answered = udp ? ask_udp(a, t, &announce, ret)
+			    : ask_http(a, t, &announce, ret);
 	if (ret->reply.failure[0] != '\0') {
 		error_set(&ret->err, "%s", ret->reply.failure);
 		ret->answered = false;
@@ -217,48 +237,24 @@ static void take_turn(struct announcer *a, const struct announce_turn *turn)
 	deliver(a, t, turn->event, &o);
 }
 
-/* Trackers that cannot be asked, said once. */
-static void report_unsupported(const struct announcer *a)
-{
-	const struct metainfo *m = a->options.m;
-
-	for (size_t i = 0; i < m->tracker_count; i++) {
-		if (is_udp(m->trackers[i].url))
-			a->options.report(a->options.ctx, m->trackers[i].url,
-				ANNOUNCE_STARTED, 0,
-				"UDP trackers are not supported yet");
-	}
-}
-
 static void *run(void *ctx)
 {
 	struct announcer *a = ctx;
 	struct announce_turn turn;
 
-	report_unsupported(a);
 	while (next_turn(a, &turn))
 		take_turn(a, &turn);
 	return NULL;
 }
 
-/* The trackers that can be asked; returns how many. */
-static size_t add_trackers(const struct metainfo *m,
-	struct tracker *ret_trackers,
+static void add_trackers(const struct metainfo *m, struct tracker *ret_trackers,
 	struct announce_schedule_tracker *ret_scheduled)
 {
-	size_t count = 0;
-
 	for (size_t i = 0; i < m->tracker_count; i++) {
-		const struct metainfo_tracker *t = &m->trackers[i];
-
-		if (is_udp(t->url))
-			continue;
-		ret_trackers[count].url = t->url;
-		ret_scheduled[count].tier = t->tier;
-		ret_scheduled[count].dice = random_u32();
-		count++;
+		ret_trackers[i].url = m->trackers[i].url;
+		ret_scheduled[i].tier = m->trackers[i].tier;
+		ret_scheduled[i].dice = random_u32();
 	}
-	return count;
 }
 
 static bool start_thread(struct announcer *a)
@@ -295,9 +291,9 @@ static void free_announcer(struct announcer *a)
 struct announcer *announcer_start(const struct announcer_options *o)
 {
 	struct announce_schedule_tracker scheduled[METAINFO_MAX_TRACKERS];
-	size_t max = o->m->tracker_count;
+	size_t count = o->m->tracker_count;
 	struct announcer *a =
-		calloc(1, sizeof(*a) + max * sizeof(a->trackers[0]));
+		calloc(1, sizeof(*a) + count * sizeof(a->trackers[0]));
 
 	if (a == NULL)
 		return NULL;
@@ -306,10 +302,10 @@ struct announcer *announcer_start(const struct announcer_options *o)
 		a->bind = *o->bind;
 	init_lock(a);
 
-	a->schedule = announce_schedule_create(scheduled,
-		add_trackers(o->m, a->trackers, scheduled), clock_ms());
-	a->has_thread = a->schedule != NULL && max > 0 && start_thread(a);
-	if (a->schedule == NULL || (max > 0 && !a->has_thread)) {
+	add_trackers(o->m, a->trackers, scheduled);
+	a->schedule = announce_schedule_create(scheduled, count, clock_ms());
+	a->has_thread = a->schedule != NULL && count > 0 && start_thread(a);
+	if (a->schedule == NULL || (count > 0 && !a->has_thread)) {
 		free_announcer(a);
 		return NULL;
 	}
@@ -338,6 +334,8 @@ void announcer_stop(struct announcer *a, unsigned timeout_ms)
 	uint64_t give_up_ms = now_ms;
 
 	pthread_mutex_lock(&a->lock);
+	if (a->stopping)
+		goto out;
 	a->stopping = true;
 	a->stop_ms = now_ms + timeout_ms;
 	announce_schedule_stop(a->schedule);
@@ -349,6 +347,7 @@ void announcer_stop(struct announcer *a, unsigned timeout_ms)
 	if (give_up_ms < a->give_up_ms)
 		a->give_up_ms = give_up_ms;
 	pthread_cond_signal(&a->changed);
+out:
 	pthread_mutex_unlock(&a->lock);
 }
 

@@ -37,7 +37,7 @@ struct announcer_options {
 		size_t count, const char *error);
 };
 
-/* NULL: out of memory or no thread.  A torrent without usable trackers has an
+/* NULL: out of memory or no thread.  A torrent without trackers has an
  * announcer that does nothing. */
 struct announcer *announcer_start(const struct announcer_options *o);
 
@@ -51,7 +51,8 @@ void announcer_hungry(struct announcer *a);
 
 /* Begin to end: cancel what is under way, send `stopped` to the trackers that
  * know us (each at most once), for at most `timeout_ms` over all.  Returns at
- * once, so that many torrents stop side by side. */
+ * once, so that many torrents stop side by side.  Only the first call counts.
+ */
 void announcer_stop(struct announcer *a, unsigned timeout_ms);
 
 /* Join the thread (after announcer_stop) and free; NULL is allowed. */

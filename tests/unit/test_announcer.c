@@ -7,6 +7,7 @@
 #include "shared/clock.h"
 #include "shared/metainfo.h"
 #include "tests/unit/http_server.h"
+#include "tests/unit/udp_server.h"
 
 /* What the announcer said and the servers saw, in one line each. */
 static struct {
@@ -285,7 +286,74 @@ Test(announcer, a_tracker_that_hangs_at_the_end_gets_no_more_than_its_time)
 	cr_expect_lt(clock_ms() - start_ms, 1000);
 }
 
-Test(announcer, without_usable_trackers_it_does_nothing)
+static void see_udp(struct udp_server *s, const struct announce_udp_head *head,
+	const struct announce *a)
+{
+	struct announce_reply reply = {.interval_s = 900, .peer_count = 1};
+	uint8_t packet[ANNOUNCE_UDP_MAX_PACKET];
+	struct writer w = writer_of(packet, sizeof(packet));
+
+	add_line("saw '%s' left %llu", announce_event_name(a->event),
+		(unsigned long long)a->left);
+	endpoint_parse("127.1.1.1:6881", &reply.peers[0]);
+	announce_udp_write_reply(&w, head->transaction, a, &reply);
+	udp_server_send(s, s->fd, &w);
+}
+
+/* A torrent with a UDP tracker. */
+struct udp_torrent {
+	char url[128];
+	struct metainfo_tracker tracker;
+	struct metainfo m;
+};
+
+static struct announcer *start_udp(
+	struct udp_torrent *t, struct udp_server *server)
+{
+	char at[ENDPOINT_TEXT_SIZE];
+
+	*t = (struct udp_torrent){
+		.tracker.url = t->url,
+		.m = {.trackers = &t->tracker, .tracker_count = 1},
+	};
+	udp_server_start(server);
+	snprintf(t->url, sizeof(t->url), "UDP://%s/announce",
+		endpoint_print(&server->at, at));
+	return announcer_start(&(struct announcer_options){
+		.m = &t->m,
+		.port = 6881,
+		.fill = fill,
+		.peers = peers,
+		.report = report,
+	});
+}
+
+/* Ends the announcer once more while it is about to say `stopped`. */
+static void stop_again(
+	struct udp_server *s, const struct announce_udp_head *head)
+{
+	if (s->announce_count > 0)
+		announcer_stop(s->ctx, 5000);
+	udp_server_connect(s, head);
+}
+
+Test(announcer, being_stopped_twice_cuts_nothing_off)
+{
+	struct udp_server server = {
+		.connected = stop_again, .announced = see_udp};
+	struct udp_torrent t;
+	struct announcer *a = start_udp(&t, &server);
+
+	server.ctx = a;
+	expect_line(2, "1 peers, first 127.1.1.1:6881");
+	announcer_stop(a, 5000);
+	expect_line(3, "saw 'stopped' left 0");
+	expect_line(4, "report 'stopped' 1");
+	announcer_destroy(a);
+	udp_server_stop(&server);
+}
+
+Test(announcer, without_trackers_it_does_nothing)
 {
 	struct torrent t = {0};
 	struct announcer *a = start(&t, NULL, 0);
@@ -299,17 +367,33 @@ Test(announcer, without_usable_trackers_it_does_nothing)
 	cr_expect_eq(story.count, 0);
 }
 
-Test(announcer, udp_trackers_are_passed_over_and_said_once)
+Test(announcer, udp_trackers_are_told_as_well)
 {
-	static struct metainfo_tracker udp = {0, "udp://127.0.0.1:1/announce"};
-	static const struct metainfo m = {.trackers = &udp, .tracker_count = 1};
-	struct announcer *a = announcer_start(&(struct announcer_options){
-		.m = &m, .fill = fill, .peers = peers, .report = report});
+	struct udp_server server = {
+		.connected = udp_server_connect, .announced = see_udp};
+	struct udp_torrent t;
+	struct announcer *a = start_udp(&t, &server);
 
-	expect_line(
-		0, "report 'started' error UDP trackers are not supported yet");
-	announcer_hungry(a);
+	expect_line(0, "saw 'started' left 0");
+	expect_line(1, "report 'started' 1");
+	expect_line(2, "1 peers, first 127.1.1.1:6881");
+	announcer_stop(a, 5000);
+	expect_line(3, "saw 'stopped' left 0");
+	expect_line(4, "report 'stopped' 1");
+	announcer_destroy(a);
+	udp_server_stop(&server);
+}
+
+Test(announcer, a_mute_udp_tracker_does_not_hold_up_the_end)
+{
+	struct udp_server server = {
+		.connected = udp_server_mute, .announced = see_udp};
+	struct udp_torrent t;
+	struct announcer *a = start_udp(&t, &server);
+	uint64_t start_ms = clock_ms();
+
 	announcer_stop(a, 5000);
 	announcer_destroy(a);
-	cr_expect_eq(story.count, 1);
+	cr_expect_lt(clock_ms() - start_ms, 1000);
+	udp_server_stop(&server);
 }
