@@ -63,7 +63,8 @@ Test(rate_limit, holds_the_rate_although_its_takers_wake_up_late)
 		sum += rate_limit_take(r, now_ms, BLOCK_SIZE, &wait_ms);
 		now_ms += wait_ms ? wait_ms + 20 : 0;
 	}
-	cr_expect(sum > 9.5 * (1 << 20) && sum < 10.5 * (1 << 20));
+	cr_expect((double)sum > 9.5 * (1 << 20) &&
+		(double)sum < 10.5 * (1 << 20));
 	rate_limit_destroy(r);
 }
 
@@ -153,7 +154,8 @@ Test(rate_limit, several_takers_get_about_the_same)
 	}
 	for (unsigned i = 0; i < TAKERS; i++)
 		all += sums[i];
-	cr_expect(all > 9.5 * (1 << 20) && all < 10.5 * (1 << 20));
+	cr_expect((double)all > 9.5 * (1 << 20) &&
+		(double)all < 10.5 * (1 << 20));
 	for (unsigned i = 0; i < TAKERS; i++)
 		cr_expect(sums[i] > all / TAKERS / 3, "taker %u got %lu", i,
 			(unsigned long)sums[i]);
