@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/discovery/announcer.h"
@@ -11,6 +12,7 @@
 #include "client/session/peer_book.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/stall.h"
 #include "client/session/worker_pool.h"
 #include "client/storage/storage.h"
 #include "client/torrent/torrent.h"
@@ -37,6 +39,11 @@ struct watch {
 	bool seeding;                  /* and the book was told */
 	uint64_t downloaded, uploaded; /* at the last progress */
 	double down, up;               /* bytes a second, smoothed */
+
+	uint64_t moved;    /* `downloaded` when it last grew, ... */
+	uint64_t moved_ms; /* ... and when that was */
+	uint64_t told_ms;  /* when a stall was last told */
+	char stall[STALL_TEXT_SIZE];
 };
 
 struct waiting {
@@ -219,13 +226,53 @@ static void look_after(
 		peer_book_want(c->book, st->index, PEER_BOOK_UNTRIED);
 	}
 	if (st->state == STATE_SEEDING && seeded_enough(c, st, now_ms))
-		st->state = STATE_DONE;
+		(void)session_torrent_advance(st, STATE_SEEDING, STATE_DONE);
 	if (st->state == STATE_LEECHING && st->announcer &&
 		peer_book_count(c->book, st->index) < HUNGRY_ADDRESSES &&
 		worker_pool_counts(c->pool, st->index).connected == 0)
 		announcer_hungry(st->announcer);
 	if (st->state == STATE_DONE || st->state == STATE_FAILED)
 		end_torrent(c, st);
+}
+
+/* Nothing comes: say why, once for each reason and now and then again. */
+static void tell_stall(
+	struct coordinator *c, struct session_torrent *st, uint64_t now_ms)
+{
+	struct watch *w = &c->watches[st->index];
+	struct worker_counts counts = worker_pool_counts(c->pool, st->index);
+	char tracker[sizeof(st->tracker_word)];
+	char reason[STALL_TEXT_SIZE];
+
+	if (st->state != STATE_LEECHING || st->downloaded != w->moved ||
+		w->moved_ms == 0) {
+		w->moved = st->downloaded;
+		w->moved_ms = now_ms;
+		w->stall[0] = '\0';
+		return;
+	}
+	if (now_ms - w->moved_ms < STALL_MS || torrent_complete(st->torrent))
+		return;
+	pthread_mutex_lock(&st->lock);
+	memcpy(tracker, st->tracker_word, sizeof(tracker));
+	pthread_mutex_unlock(&st->lock);
+	struct stall_facts facts = {
+		.connected = counts.connected,
+		.choking = counts.choking,
+		.offering = counts.offering,
+		.addresses = peer_book_count(c->book, st->index),
+		.dialling = counts.dialling > 0,
+		.missing = torrent_first_missing(st->torrent),
+		.tracker = tracker,
+	};
+	stall_reason(&facts, reason);
+	if (strcmp(reason, w->stall) == 0 &&
+		now_ms - w->told_ms < STALL_REPEAT_MS)
+		return;
+	memcpy(w->stall, reason, sizeof(w->stall));
+	w->told_ms = now_ms;
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_STALLED, .text.message = reason});
 }
 
 static double smooth(double before, double now, double seconds)
@@ -284,8 +331,10 @@ static void tick(struct coordinator *c, uint64_t now_ms)
 		struct session_torrent *st = torrent_of(c, (int)i);
 
 		look_after(c, st, now_ms);
-		if (progress)
+		if (progress) {
 			tell_progress(c, st, seconds);
+			tell_stall(c, st, now_ms);
+		}
 		ended += c->watches[i].ended;
 	}
 	if (progress)

@@ -30,6 +30,7 @@ enum event_kind {
 	EVENT_STOPPED,
 	EVENT_ERROR, /* this torrent has ended with a failure */
 	EVENT_WARNING,
+	EVENT_STALLED, /* nothing has come for a while, and why */
 };
 
 enum event_peer_state { PEER_CONNECTED, PEER_CLOSED, PEER_BANNED };

@@ -24,9 +24,9 @@ struct keeper {
 
 static void finish_download(struct session_torrent *st)
 {
-	if (!session_torrent_complete(st))
+	if (!session_torrent_complete(st) ||
+		!session_torrent_advance(st, STATE_LEECHING, STATE_SEEDING))
 		return;
-	st->state = STATE_SEEDING;
 	announcer_completed(st->announcer);
 	if (!session_torrent_settle(st))
 		return;

@@ -55,9 +55,10 @@ struct session_torrent {
 
 	pthread_mutex_t lock;
 	/* Guarded by `lock`. */
-	struct error error; /* why it failed */
-	bool watched;       /* content is complete: look for changes of it */
-	bool suspicious;    /* `suspect` is in use */
+	struct error error;     /* why it failed */
+	char tracker_word[160]; /* how the last announce went; "" at first */
+	bool watched;    /* content is complete: look for changes of it */
+	bool suspicious; /* `suspect` is in use */
 	struct bitfield suspect; /* to be hashed again before it is served */
 };
 
@@ -73,6 +74,14 @@ void session_torrent_finish(struct session_torrent *st);
 static inline bool session_torrent_open(const struct session_torrent *st)
 {
 	return st->state == STATE_LEECHING || st->state == STATE_SEEDING;
+}
+
+/* Go on from one state to another; false: it is not in `from` any more, since
+ * it has failed meanwhile.  Any thread. */
+static inline bool session_torrent_advance(struct session_torrent *st,
+	enum session_torrent_state from, enum session_torrent_state to)
+{
+	return atomic_compare_exchange_strong(&st->state, &from, to);
 }
 
 /* It cannot go on: keep the first reason, tell the listeners.  Any thread. */

@@ -205,6 +205,7 @@ bool worker_pool_assign(struct worker_pool *pool, const struct candidate *c)
 		slot->worker.useful_ms = slot->worker.since_ms;
 		slot->worker.torrent = c->torrent;
 		slot->worker.peer_is_seed = false;
+		slot->worker.peer_offers = false;
 		pool->free--;
 		pthread_cond_signal(&slot->given);
 	}
@@ -328,10 +329,16 @@ struct worker_counts worker_pool_counts(
 
 	for (unsigned i = 0; i < pool->started; i++) {
 		const struct worker *w = &pool->slots[i].worker;
-		if (!w->met || w->torrent != torrent)
+		if (w->torrent != torrent)
 			continue;
+		if (!w->met) {
+			counts.dialling++;
+			continue;
+		}
 		counts.connected++;
 		counts.seeds += w->peer_is_seed;
+		counts.offering += w->peer_offers;
+		counts.choking += w->peer_offers && w->peer_chokes;
 	}
 	return counts;
 }

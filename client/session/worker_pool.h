@@ -35,6 +35,8 @@ struct worker {
 	atomic_int torrent;         /* index, once it is known; else -1 */
 	atomic_bool met;            /* handshakes are exchanged */
 	atomic_bool peer_is_seed;
+	atomic_bool peer_offers; /* it has something that we lack, ... */
+	atomic_bool peer_chokes; /* ... but does not let us ask for it */
 };
 
 struct worker_pool *worker_pool_create(unsigned count,
@@ -69,6 +71,9 @@ bool worker_pool_make_room(struct worker_pool *pool, uint64_t now_ms);
 struct worker_counts {
 	unsigned connected;
 	unsigned seeds;
+	unsigned offering; /* have something that we lack */
+	unsigned choking;  /* of these, do not let us ask for it */
+	unsigned dialling; /* workers that have not met their peer yet */
 };
 struct worker_counts worker_pool_counts(
 	const struct worker_pool *pool, int torrent);

@@ -174,6 +174,17 @@ bool torrent_has(struct torrent *t, uint32_t piece)
 	return has;
 }
 
+uint32_t torrent_first_missing(struct torrent *t)
+{
+	uint32_t count = t->m->piece_count;
+
+	pthread_mutex_lock(&t->lock);
+	uint32_t first =
+		bitfield_find(NULL, picker_have(t->picker), NULL, 0, count);
+	pthread_mutex_unlock(&t->lock);
+	return first == BITFIELD_NONE ? count : first;
+}
+
 void torrent_lose(struct torrent *t, uint32_t piece)
 {
 	pthread_mutex_lock(&t->lock);

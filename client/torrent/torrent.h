@@ -72,6 +72,9 @@ bool torrent_has_news(const struct torrent *t, size_t at);
 /* Whether the piece is had. */
 bool torrent_has(struct torrent *t, uint32_t piece);
 
+/* The first piece that is not had; piece_count: none. */
+uint32_t torrent_first_missing(struct torrent *t);
+
 /* A piece turned out to be on disk no longer as it was: it is not had. */
 void torrent_lose(struct torrent *t, uint32_t piece);
 

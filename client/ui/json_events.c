@@ -35,6 +35,8 @@ static const char *kind_name(enum event_kind kind)
 		return "error";
 	case EVENT_WARNING:
 		return "warning";
+	case EVENT_STALLED:
+		return "stalled";
 	}
 	return "";
 }
@@ -169,6 +171,9 @@ static void put_keys(struct event_line *line, const struct event *event)
 	case EVENT_ERROR:
 	case EVENT_WARNING:
 		event_line_text(line, "message", event->text.message);
+		break;
+	case EVENT_STALLED:
+		event_line_text(line, "reason", event->text.message);
 		break;
 	}
 }

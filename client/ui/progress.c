@@ -458,6 +458,7 @@ static void update_locked(
 	case EVENT_PIECE:
 	case EVENT_ANNOUNCE:
 	case EVENT_WARNING:
+	case EVENT_STALLED:
 		break;
 	}
 }
@@ -564,6 +565,10 @@ static void tell(
 	case EVENT_WARNING:
 		text_escape_str(event->text.message, message, sizeof(message));
 		log_warning("%s", message);
+		break;
+	case EVENT_STALLED:
+		text_escape_str(event->text.message, message, sizeof(message));
+		log_warning("%s: nothing is coming: %s", name, message);
 		break;
 	case EVENT_ANNOUNCE:
 		tell_announce(name, event, new_trouble);
