@@ -4,6 +4,7 @@ import shutil
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -104,7 +105,8 @@ def wait_for_white_list(port, torrent):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect(("127.0.0.1", port))
         s.settimeout(0.1)
-        for _ in range(int(patience(200))):
+        deadline = time.monotonic() + patience(20)
+        while time.monotonic() < deadline:
             try:
                 s.send(struct.pack(">QII", 0x41727101980, CONNECT, 1))
                 connection, = struct.unpack(">Q", s.recv(100)[8:16])
@@ -112,8 +114,11 @@ def wait_for_white_list(port, torrent):
                                    0, 0, 0, 3, 0, 1, 0, 1))
                 if s.recv(2000)[:4] == struct.pack(">I", ANNOUNCE):
                     return
-            except (ConnectionError, TimeoutError):
-                pass
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                pass  # not there yet
+            time.sleep(0.02)
         pytest.fail("opentracker does not answer")
 
 
