@@ -6,14 +6,15 @@
 #include <stdint.h>
 
 #include "client/peer/extension.h"
+#include "client/peer/pex.h"
 #include "client/peer/request.h"
 #include "client/peer/wire.h"
 #include "client/torrent/torrent.h"
 #include "shared/buffer.h"
 
 /* What to say to a peer next, and what was wrong with what it said (BEP 3, 6,
- * 10).  No socket and no clock: messages, blocks and the time come in, bytes to
- * send and requests to serve come out.
+ * 9, 10, 11, 54).  No socket and no clock: messages, blocks and the time come
+ * in, bytes to send and requests to serve come out.
  *
  * Belongs to one worker.  It deals with the torrent under the torrent's lock;
  * everything else is its own. */
@@ -29,6 +30,11 @@ enum {
 	CONVERSATION_MAX_OUT = 1024 * 1024,
 	/* Blocks nobody asked for, before the peer is dropped. */
 	CONVERSATION_MAX_UNASKED = 16,
+	/* Metadata is given to a peer so often; further requests for it are
+	 * rejected. */
+	CONVERSATION_METADATA_TIMES = 3,
+	/* Pieces that a peer may lose (BEP 54); we do not hear of more. */
+	CONVERSATION_MAX_LOST = 256,
 
 	CONVERSATION_SILENCE_MS = 130 * 1000,    /* then the peer is gone */
 	CONVERSATION_KEEP_ALIVE_MS = 100 * 1000, /* BEP 3 says 120 s */
@@ -66,6 +72,18 @@ struct conversation {
 	bool upload_only; /* BEP 21, by its extended handshake */
 	bool snubbed;
 	bool give_only; /* we seed: never ask for anything */
+
+	bool pex;                     /* BEP 11, if the peer speaks it too */
+	uint8_t ids[EXTENSION_KINDS]; /* what it calls extensions; 0: unknown */
+	uint64_t metadata_given;      /* bytes */
+	unsigned lost;                /* pieces it said it has no longer */
+
+	/* Addresses that the peer named, for the worker to take. */
+	size_t heard_count;
+	struct endpoint heard[PEX_MAX];
+	uint64_t heard_pex_ms; /* when it last did; 0: never */
+	struct pex_told told;
+	uint64_t pex_due_ms; /* when it may be told more */
 
 	uint16_t listen_port;          /* its `p`; 0: not said */
 	char client[CLIENT_NAME_SIZE]; /* its `v`; "" */
@@ -116,6 +134,7 @@ struct conversation_start {
 	bool extended;
 	bool give_only; /* we seed, perhaps only a part: never ask */
 	uint16_t port;  /* ours, for the extended handshake */
+	bool pex;       /* tell it of others, and listen; never if private */
 };
 
 /* Handshakes have been exchanged.  False: out of memory.  Joins the torrent and
@@ -185,6 +204,12 @@ size_t conversation_next_wanted(struct conversation *c, struct block_ref *ret,
 
 /* It cannot be served after all. */
 void conversation_refuse(struct conversation *c, const struct block_ref *block);
+
+/* Is it time to tell the peer who else is there?  Then tell it: `swarm` is who
+ * we are connected to, itself included or not. */
+bool conversation_pex_due(const struct conversation *c, uint64_t now_ms);
+void conversation_tell_swarm(struct conversation *c,
+	const struct pex_peer *swarm, size_t count, uint64_t now_ms);
 
 /* Choke or unchoke it. */
 void conversation_choke(struct conversation *c, bool choke);

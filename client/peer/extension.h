@@ -13,8 +13,6 @@
 
 enum {
 	EXTENDED_HANDSHAKE_ID = 0,
-	/* What we call the extensions that we understand; 0 in a peer's table
-	 * means that it does not. */
 	EXTENSION_MAX_REQQ = 2000, /* what we believe of a peer's `reqq` */
 	EXTENSION_DEFAULT_REQQ = 250,
 	EXTENSION_MAX_METADATA_SIZE = 32 * 1024 * 1024,
@@ -26,6 +24,13 @@ enum extension_kind {
 	EXTENSION_DONTHAVE, /* lt_donthave, BEP 54 */
 	EXTENSION_KINDS,
 };
+
+/* What we call a kind, and who sends us one calls it; 0 in a table means that
+ * it is not understood. */
+static inline uint8_t extension_our_id(enum extension_kind kind)
+{
+	return (uint8_t)(kind + 1);
+}
 
 struct extended_handshake {
 	uint8_t ids[EXTENSION_KINDS];  /* 0: not spoken */

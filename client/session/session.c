@@ -20,6 +20,7 @@
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/swarm_members.h"
 #include "client/session/worker_pool.h"
 #include "client/storage/finisher.h"
 #include "client/torrent/block_pool.h"
@@ -94,6 +95,8 @@ struct session *session_create(const struct session_options *options,
 	handshake_make_peer_id(ctx->peer_id);
 	ctx->bind = options->bind;
 	ctx->events = events;
+	ctx->pex = !options->no_pex;
+	ctx->members = swarm_members_create(s->options.workers);
 	ctx->blocks = block_pool_create();
 	ctx->finisher = finisher_create(
 		cores < MAX_FINISHERS ? (unsigned)cores : MAX_FINISHERS);
@@ -104,7 +107,7 @@ struct session *session_create(const struct session_options *options,
 	ctx->torrents = calloc(MAX_TORRENTS, sizeof(*ctx->torrents));
 	s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->stopped_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!ctx->blocks || !ctx->finisher || !ctx->queue ||
+	if (!ctx->blocks || !ctx->finisher || !ctx->queue || !ctx->members ||
 		!ctx->download_limit || !ctx->upload_limit || !ctx->torrents ||
 		s->done_fd < 0 || s->stopped_fd < 0) {
 		error_set(err, "session: out of memory or descriptors");
@@ -381,6 +384,7 @@ void session_destroy(struct session *s)
 	free(s->context.torrents);
 	finisher_destroy(s->context.finisher);
 	peer_queue_destroy(s->context.queue);
+	swarm_members_destroy(s->context.members);
 	block_pool_destroy(s->context.blocks);
 	rate_limit_destroy(s->context.download_limit);
 	rate_limit_destroy(s->context.upload_limit);

@@ -1,6 +1,7 @@
 #ifndef CLIENT_SESSION_SESSION_CONTEXT_H
 #define CLIENT_SESSION_SESSION_CONTEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ struct keeper;
 struct peer_queue;
 struct rate_limit;
 struct session_torrent;
+struct swarm_members;
 
 /* What all threads of a session share; set before they start, then only read
  * (the things pointed to see to themselves). */
@@ -28,6 +30,8 @@ struct session_context {
 	struct rate_limit *download_limit;
 	struct rate_limit *upload_limit;
 	struct events *events;
+	bool pex;                      /* peers are told of others */
+	struct swarm_members *members; /* of whom */
 	struct session_torrent *torrents;
 	size_t torrent_count;
 };

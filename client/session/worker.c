@@ -11,6 +11,7 @@
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/swarm_members.h"
 #include "client/session/worker_pool.h"
 #include "client/torrent/open_piece.h"
 #include "shared/clock.h"
@@ -39,6 +40,10 @@ struct talk {
 	uint64_t pause_until_ms;
 	uint64_t send_since_ms; /* when something of a batch was last sent */
 	uint64_t counted;       /* payload that was counted already */
+
+	/* As others may be told of it; port 0: it cannot be dialled yet. */
+	bool dialled;
+	struct pex_peer member;
 };
 
 struct talk_end {
@@ -187,6 +192,54 @@ static bool send_batches(struct talk *t, uint64_t now_ms, bool *ret_moved)
 	return true;
 }
 
+/* ---- peer exchange (BEP 11) ---- */
+
+/* Keep what other peers may be told of this one. */
+static void update_member(struct talk *t)
+{
+	const struct conversation *c = &t->conversation;
+	struct pex_peer now = {.address = c->peer.pick.address};
+
+	/* Who came to us says where it listens. */
+	if (!t->dialled)
+		now.address.port = c->listen_port;
+	if (bitfield_full(&c->peer.pick.has) || c->upload_only)
+		now.flags |= PEX_SEED;
+	if (t->dialled)
+		now.flags |= PEX_REACHABLE;
+	if (now.address.port == 0 ||
+		(now.flags == t->member.flags &&
+			endpoint_equal(&now.address, &t->member.address)))
+		return;
+	t->member = now;
+	swarm_members_put(t->worker->session->members, t->worker->index,
+		t->st->index, &now);
+}
+
+static void exchange_peers(struct talk *t, uint64_t now_ms)
+{
+	struct conversation *c = &t->conversation;
+	const struct session_context *s = t->worker->session;
+
+	update_member(t);
+	if (conversation_pex_due(c, now_ms)) {
+		struct pex_peer swarm[PEX_MAX_TOLD];
+		size_t count = swarm_members_list(
+			s->members, t->st->index, swarm, PEX_MAX_TOLD);
+
+		conversation_tell_swarm(c, swarm, count, now_ms);
+	}
+	for (size_t i = 0; i < c->heard_count; i++) {
+		/* No room: they come again, or others do. */
+		(void)peer_queue_push(s->queue,
+			&(struct candidate){.source = FROM_PEX,
+				.torrent = t->st->index,
+				.address = c->heard[i],
+				.socket = -1});
+	}
+	c->heard_count = 0;
+}
+
 /* ---- waiting ---- */
 
 static void wait_for_more(struct talk *t, uint64_t now_ms)
@@ -256,6 +309,7 @@ static struct talk_end converse(struct talk *t)
 		 * more than can be served well is the choker's matter. */
 		if (c->peer_interested)
 			conversation_choke(c, false);
+		exchange_peers(t, now);
 
 		if (!send_batches(t, now, &moved))
 			return (struct talk_end){PEER_END_CLOSED, "closed"};
@@ -314,6 +368,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.st = &s->torrents[g->torrent],
 		.stream = g->stream,
 		.send_since_ms = clock_ms(),
+		.dialled = candidate->socket < 0,
 	};
 	struct conversation_start start = {
 		.torrent = t.st->torrent,
@@ -323,6 +378,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.extended = g->theirs.extended,
 		.give_only = t.st->mode != SESSION_LEECH,
 		.port = s->port,
+		.pex = s->pex,
 	};
 
 	if (conversation_begin(&t.conversation, &start, clock_ms())) {
@@ -334,6 +390,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 
 		struct talk_end end = converse(&t);
 
+		swarm_members_remove(s->members, worker->index);
 		result.ended = end.ended;
 		result.got_data = t.conversation.payload > 0;
 		result.listen_port = t.conversation.listen_port;
