@@ -277,6 +277,9 @@ static void tell_stall(
 
 static double smooth(double before, double now, double seconds)
 {
+	if (before <= 0)
+		return now; /* what begins is shown as it is */
+
 	double weight = seconds / (seconds + RATE_SECONDS / 2.0);
 
 	return before + (now - before) * weight;
