@@ -19,7 +19,7 @@
 enum {
 	/* Packets read and answered at a time: a call to the kernel costs as
 	 * much as several announces. */
-	BATCH = 64,
+	BATCH = 32,
 
 	/* The longest question is a scrape of ANNOUNCE_UDP_MAX_SCRAPE. */
 	QUESTION_MAX = 1536,

@@ -5,17 +5,42 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "tracker/dice.h"
+#include "tracker/number_set.h"
+
 enum {
 	KEY_MAX = ENDPOINT_V6_SIZE,
 
-	/* Up to here a linear look is as fast as an index and needs none. */
-	SMALL = 16,
+	/* Peers a chunk on the average; one may have from half of it to twice
+	 * as many, and some more or less by chance. */
+	CHUNK_MEAN = 96,
 
-	/* An index beyond this size is not made smaller when peers leave: the
-	 * shard would be held too long.  It goes with the swarm. */
-	SHRINK_MAX = 4096,
+	/* Chunks have memory for a multiple of this. */
+	CHUNK_STEP = 4,
 
-	COMPLETED_BIT = 31, /* of the four bytes of time */
+	/* The directory of chunks likewise. */
+	DIRECTORY_STEP = 8,
+
+	/* Up to so many chunks peers are chosen one by one; beyond, some
+	 * neighbours at a time. */
+	FEW_CHUNKS = 8,
+	NEIGHBOURS = 8,
+
+	/* More than any chunk has: one with more would be chosen as if it had
+	 * so many. */
+	CHUNK_LIMIT = 512,
+
+	COMPLETED_BIT = 15, /* of the two bytes behind the address */
+};
+
+struct peer_chunk {
+	uint32_t count;
+	uint8_t entries[]; /* address, port, moment and COMPLETED_BIT */
+};
+
+/* An address and port as they lie in an entry. */
+struct key {
+	uint8_t bytes[KEY_MAX];
 };
 
 static size_t key_size(const struct peer_family *family)
@@ -25,286 +50,510 @@ static size_t key_size(const struct peer_family *family)
 
 static size_t entry_size(const struct peer_family *family)
 {
-	return key_size(family) + sizeof(uint32_t);
+	return key_size(family) + sizeof(uint16_t);
 }
 
-static uint8_t *entry_at(const struct peer_array *p,
-	const struct peer_family *family, uint32_t at)
-{
-	return p->entries + at * entry_size(family);
-}
-
-static void key_of(const struct endpoint *peer,
-	const struct peer_family *family, uint8_t ret[KEY_MAX])
-{
-	size_t ip_size = family->v6 ? 16 : 4;
-
-	memcpy(ret, peer->ip + 16 - ip_size, ip_size);
-	memcpy(ret + ip_size, &peer->port, sizeof(peer->port));
-}
-
-/* --- The index: open addressing, linear probing, no tombstones --- */
-
-static uint32_t home_slot(const struct peer_array *p,
-	const struct peer_family *family, const uint8_t *key)
-{
-	uint64_t hash =
-		XXH3_64bits_withSeed(key, key_size(family), family->seed);
-
-	return (uint32_t)hash & (p->index_size - 1);
-}
-
-static uint32_t next_slot(const struct peer_array *p, uint32_t slot)
-{
-	return (slot + 1) & (p->index_size - 1);
-}
-
-/* The slot that names position `at`; it must be there. */
-static uint32_t slot_of(const struct peer_array *p,
-	const struct peer_family *family, uint32_t at)
-{
-	uint32_t slot = home_slot(p, family, entry_at(p, family, at));
-
-	while (p->index[slot] != at + 1)
-		slot = next_slot(p, slot);
-	return slot;
-}
-
-static void index_insert(
-	struct peer_array *p, const struct peer_family *family, uint32_t at)
-{
-	uint32_t slot = home_slot(p, family, entry_at(p, family, at));
-
-	while (p->index[slot] != 0)
-		slot = next_slot(p, slot);
-	p->index[slot] = at + 1;
-}
-
-/* Empty a slot and move up those that probed past it. */
-static void index_clear(
-	struct peer_array *p, const struct peer_family *family, uint32_t hole)
-{
-	uint32_t mask = p->index_size - 1;
-
-	p->index[hole] = 0;
-	for (uint32_t slot = next_slot(p, hole); p->index[slot] != 0;
-		slot = next_slot(p, slot)) {
-		uint32_t home = home_slot(
-			p, family, entry_at(p, family, p->index[slot] - 1));
-
-		/* It may move when the hole lies between its home and it. */
-		if (((slot - home) & mask) < ((slot - hole) & mask))
-			continue;
-		p->index[hole] = p->index[slot];
-		p->index[slot] = 0;
-		hole = slot;
-	}
-}
-
-/* An index for `count` entries at most half full, or none for a few. */
-static bool index_rebuild(
-	struct peer_array *p, const struct peer_family *family, uint32_t count)
-{
-	uint32_t size = 4 * SMALL;
-	uint32_t *slots = NULL;
-
-	while (size < 2 * count)
-		size *= 2;
-	if (count > SMALL) {
-		slots = calloc(size, sizeof(*slots));
-		if (!slots)
-			return false;
-	}
-	free(p->index);
-	p->index = slots;
-	p->index_size = slots ? size : 0;
-	for (uint32_t i = 0; slots && i < p->count; i++)
-		index_insert(p, family, i);
-	return true;
-}
-
-/* --- Entries --- */
-
-static bool resize(struct peer_array *p, const struct peer_family *family,
-	uint32_t capacity)
-{
-	void *moved = realloc(p->entries, capacity * entry_size(family));
-
-	if (!moved)
-		return false;
-	p->entries = moved;
-	p->capacity = capacity;
-	return true;
-}
-
-static bool make_room(struct peer_array *p, const struct peer_family *family)
-{
-	if (p->count == p->capacity &&
-		!resize(p, family, p->count + p->count / 2 + 1))
-		return false;
-	if (p->count + 1 > SMALL && p->index_size / 2 < p->count + 1)
-		return index_rebuild(p, family, p->count + 1);
-	return true;
-}
-
-static void give_back(struct peer_array *p, const struct peer_family *family)
-{
-	if (p->count == 0) {
-		peer_array_finish(p);
-		return;
-	}
-	/* Memory that cannot be made smaller is no failure. */
-	if (p->count < p->capacity / 4)
-		(void)resize(p, family, p->count + p->count / 2);
-	if (p->index && p->count < p->index_size / 16 && p->count < SHRINK_MAX)
-		(void)index_rebuild(p, family, p->count);
-}
-
-/* Move an entry over another, which must be out of the index already. */
-static void move(struct peer_array *p, const struct peer_family *family,
-	uint32_t from, uint32_t to)
-{
-	if (from == to)
-		return;
-	if (p->index)
-		p->index[slot_of(p, family, from)] = to + 1;
-	memcpy(entry_at(p, family, to), entry_at(p, family, from),
-		entry_size(family));
-}
-
-static void swap(struct peer_array *p, const struct peer_family *family,
-	uint32_t a, uint32_t b)
-{
-	uint8_t held[KEY_MAX + sizeof(uint32_t)];
-
-	if (a == b)
-		return;
-	if (p->index) {
-		uint32_t slot_a = slot_of(p, family, a);
-		uint32_t slot_b = slot_of(p, family, b);
-
-		p->index[slot_a] = b + 1;
-		p->index[slot_b] = a + 1;
-	}
-	memcpy(held, entry_at(p, family, a), entry_size(family));
-	memcpy(entry_at(p, family, a), entry_at(p, family, b),
-		entry_size(family));
-	memcpy(entry_at(p, family, b), held, entry_size(family));
-}
-
-static void write_time(struct peer_array *p, const struct peer_family *family,
-	uint32_t at, const struct peer_state *state)
-{
-	uint32_t time =
-		state->seen_s | (uint32_t)state->completed << COMPLETED_BIT;
-
-	assert(state->seen_s < UINT32_C(1) << COMPLETED_BIT);
-	memcpy(entry_at(p, family, at) + key_size(family), &time, sizeof(time));
-}
-
-uint32_t peer_array_find(const struct peer_array *p,
+static struct key key_of(
 	const struct peer_family *family, const struct endpoint *peer)
 {
-	uint8_t key[KEY_MAX];
+	size_t ip_size = family->v6 ? 16 : 4;
+	struct key key;
 
-	key_of(peer, family, key);
-	if (!p->index) {
-		for (uint32_t i = 0; i < p->count; i++) {
-			if (memcmp(entry_at(p, family, i), key,
-				    key_size(family)) == 0)
-				return i;
-		}
-		return PEER_ARRAY_NONE;
-	}
-	for (uint32_t slot = home_slot(p, family, key); p->index[slot] != 0;
-		slot = next_slot(p, slot)) {
-		uint32_t at = p->index[slot] - 1;
-
-		if (memcmp(entry_at(p, family, at), key, key_size(family)) == 0)
-			return at;
-	}
-	return PEER_ARRAY_NONE;
+	memcpy(key.bytes, peer->ip + 16 - ip_size, ip_size);
+	memcpy(key.bytes + ip_size, &peer->port, sizeof(peer->port));
+	return key;
 }
 
-bool peer_array_add(struct peer_array *p, const struct peer_family *family,
-	const struct endpoint *peer, const struct peer_state *state)
+static uint64_t hash_of(const struct peer_family *family, const uint8_t *key)
 {
-	if (!make_room(p, family))
-		return false;
-
-	/* At the end it is a seeder; a leecher then goes over the border. */
-	uint32_t at = p->count++;
-	key_of(peer, family, entry_at(p, family, at));
-	write_time(p, family, at, state);
-	if (p->index)
-		index_insert(p, family, at);
-	if (!state->seeder)
-		swap(p, family, at, p->leechers++);
-	return true;
+	return XXH3_64bits_withSeed(key, key_size(family), family->seed);
 }
 
-uint32_t peer_array_update(struct peer_array *p,
-	const struct peer_family *family, uint32_t at,
-	const struct peer_state *state)
+/* --- Entries of a chunk --- */
+
+static uint8_t *entry_at(const struct peer_family *family,
+	struct peer_chunk *chunk, uint32_t slot)
 {
-	bool was_seeder = at >= p->leechers;
-
-	write_time(p, family, at, state);
-	if (state->seeder == was_seeder)
-		return at;
-
-	uint32_t to = was_seeder ? p->leechers++ : --p->leechers;
-	swap(p, family, at, to);
-	return to;
+	return chunk->entries + slot * entry_size(family);
 }
 
-void peer_array_remove(
-	struct peer_array *p, const struct peer_family *family, uint32_t at)
+static struct endpoint endpoint_of(
+	const struct peer_family *family, const uint8_t *entry)
 {
-	if (p->index)
-		index_clear(p, family, slot_of(p, family, at));
-	/* The last leecher fills a leecher's place, the last seeder the place
-	 * that is free then. */
-	if (at < p->leechers) {
-		p->leechers--;
-		move(p, family, p->leechers, at);
-		at = p->leechers;
-	}
-	p->count--;
-	move(p, family, p->count, at);
-	give_back(p, family);
-}
-
-struct endpoint peer_array_peer(const struct peer_array *p,
-	const struct peer_family *family, uint32_t at)
-{
-	const uint8_t *key = entry_at(p, family, at);
 	size_t ip_size = family->v6 ? 16 : 4;
 	struct endpoint e = {0};
 
 	if (!family->v6)
 		e.ip[10] = e.ip[11] = 0xff;
-	memcpy(e.ip + 16 - ip_size, key, ip_size);
-	memcpy(&e.port, key + ip_size, sizeof(e.port));
+	memcpy(e.ip + 16 - ip_size, entry, ip_size);
+	memcpy(&e.port, entry + ip_size, sizeof(e.port));
 	return e;
 }
 
-struct peer_state peer_array_state(const struct peer_array *p,
-	const struct peer_family *family, uint32_t at)
+static struct peer_state state_of(
+	const struct peer_family *family, const uint8_t *entry)
 {
-	uint32_t time;
+	uint16_t bits;
 
-	memcpy(&time, entry_at(p, family, at) + key_size(family), sizeof(time));
+	memcpy(&bits, entry + key_size(family), sizeof(bits));
 	return (struct peer_state){
-		.seen_s = time & ~(UINT32_C(1) << COMPLETED_BIT),
-		.seeder = at >= p->leechers,
-		.completed = time >> COMPLETED_BIT,
+		.seen = bits & (PEER_MOMENTS - 1),
+		.completed = bits >> COMPLETED_BIT,
 	};
+}
+
+static void set_state(const struct peer_family *family, uint8_t *entry,
+	const struct peer_state *state)
+{
+	uint16_t bits = (uint16_t)(state->seen |
+		(unsigned)state->completed << COMPLETED_BIT);
+
+	assert(state->seen < PEER_MOMENTS);
+	memcpy(entry + key_size(family), &bits, sizeof(bits));
+}
+
+/* The slot of an IPv4 peer, or the count.  Its entry is one word, and a plain
+ * loop over words is what a processor does best. */
+static uint32_t find_v4(const struct peer_chunk *chunk, const struct key *key)
+{
+	uint8_t bytes[8] = {0};
+	uint8_t ones[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	uint64_t wanted, mask;
+	uint32_t slot = 0;
+
+	memcpy(bytes, key->bytes, ENDPOINT_V4_SIZE);
+	memcpy(&wanted, bytes, sizeof(wanted));
+	memcpy(&mask, ones, sizeof(mask));
+	for (; slot < chunk->count; slot++) {
+		uint64_t entry;
+
+		memcpy(&entry, chunk->entries + slot * sizeof(entry),
+			sizeof(entry));
+		if ((entry & mask) == wanted)
+			break;
+	}
+	return slot;
+}
+
+static uint32_t find_v6(const struct peer_family *family,
+	const struct peer_chunk *chunk, const struct key *key)
+{
+	const uint8_t *entry = chunk->entries;
+	uint32_t slot = 0;
+
+	for (; slot < chunk->count; slot++, entry += entry_size(family)) {
+		if (memcmp(entry, key->bytes, ENDPOINT_V6_SIZE) == 0)
+			break;
+	}
+	return slot;
+}
+
+/* --- Chunks --- */
+
+static struct peer_chunk **chunk_at(struct peer_array *p, uint32_t number)
+{
+	return p->chunk_count > 1 ? &p->many[number] : &p->one;
+}
+
+/* For who only reads the array. */
+static struct peer_chunk *chunk_of(const struct peer_array *p, uint32_t number)
+{
+	return p->chunk_count > 1 ? p->many[number] : p->one;
+}
+
+static uint32_t rounded(uint32_t count)
+{
+	return (count + CHUNK_STEP - 1) / CHUNK_STEP * CHUNK_STEP;
+}
+
+static struct peer_chunk *resized(const struct peer_family *family,
+	struct peer_chunk *chunk, uint32_t count)
+{
+	return realloc(
+		chunk, sizeof(*chunk) + rounded(count) * entry_size(family));
+}
+
+/* Put an entry at the end.  False: out of memory. */
+static bool append(const struct peer_family *family, struct peer_chunk **chunk,
+	const uint8_t *entry)
+{
+	uint32_t count = (*chunk)->count;
+
+	if (count % CHUNK_STEP == 0) {
+		struct peer_chunk *larger = resized(family, *chunk, count + 1);
+
+		if (!larger)
+			return false;
+		*chunk = larger;
+	}
+	memcpy(entry_at(family, *chunk, count), entry, entry_size(family));
+	(*chunk)->count++;
+	return true;
+}
+
+/* Let `count` entries be left. */
+static void cut(const struct peer_family *family, struct peer_chunk **chunk,
+	uint32_t count)
+{
+	bool less = rounded(count) < rounded((*chunk)->count);
+
+	(*chunk)->count = count;
+	if (less) {
+		struct peer_chunk *smaller = resized(family, *chunk, count);
+
+		if (smaller) /* or else it stays large: no harm */
+			*chunk = smaller;
+	}
+}
+
+/* The largest power of two that is not above `n` > 0. */
+static uint32_t power_below(uint32_t n)
+{
+	return UINT32_C(1) << (31 - __builtin_clz(n));
+}
+
+/* Linear hashing: of `chunk_count` chunks those from the power of two on, and
+ * those which they were split from, go by one bit of the hash more. */
+static uint32_t number_of(uint32_t chunk_count, uint64_t hash)
+{
+	uint32_t power = power_below(chunk_count);
+	uint32_t number = (uint32_t)hash & (2 * power - 1);
+
+	return number < chunk_count ? number : number - power;
+}
+
+/* Room for one more chunk in the directory. */
+static bool grow_directory(struct peer_array *p)
+{
+	uint32_t count = p->chunk_count;
+	struct peer_chunk *one = p->one;
+
+	if (count > 1 && count % DIRECTORY_STEP != 0)
+		return true;
+	struct peer_chunk **many = reallocarray(count > 1 ? p->many : NULL,
+		(count / DIRECTORY_STEP + 1) * (size_t)DIRECTORY_STEP,
+		sizeof(struct peer_chunk *));
+	if (!many)
+		return false;
+	if (count == 1)
+		many[0] = one;
+	p->many = many;
+	return true;
+}
+
+static struct peer_chunk *chunk_create(
+	const struct peer_family *family, uint32_t count)
+{
+	struct peer_chunk *chunk = resized(family, NULL, count);
+
+	if (chunk)
+		chunk->count = 0;
+	return chunk;
+}
+
+/* One chunk more.  Both halves move to memory of just their size: what is left
+ * over of a chunk that is cut in place would be too small for the next one.
+ * Without memory chunks just get longer. */
+static void split(struct peer_array *p, const struct peer_family *family)
+{
+	uint32_t fresh_number = p->chunk_count;
+	uint32_t old_number = fresh_number - power_below(fresh_number);
+	struct peer_chunk *old = chunk_of(p, old_number);
+	struct peer_chunk *halves[2];
+	uint32_t moving = 0;
+
+	for (uint32_t i = 0; i < old->count; i++)
+		moving += number_of(fresh_number + 1,
+				  hash_of(family, entry_at(family, old, i))) ==
+			fresh_number;
+	halves[0] = chunk_create(family, old->count - moving);
+	halves[1] = chunk_create(family, moving);
+	if (!halves[0] || !halves[1] || !grow_directory(p)) {
+		free(halves[0]);
+		free(halves[1]);
+		return;
+	}
+	for (uint32_t i = 0; i < old->count; i++) {
+		const uint8_t *entry = entry_at(family, old, i);
+		bool moves = number_of(fresh_number + 1,
+				     hash_of(family, entry)) == fresh_number;
+		struct peer_chunk *to = halves[moves];
+
+		memcpy(entry_at(family, to, to->count++), entry,
+			entry_size(family));
+	}
+	p->chunk_count++;
+	p->many[old_number] = halves[0];
+	p->many[fresh_number] = halves[1];
+	free(old);
+}
+
+/* Join the last chunk to the one that it was split from.  False: out of memory,
+ * nothing changed. */
+static bool join(struct peer_array *p, const struct peer_family *family)
+{
+	uint32_t last_number = p->chunk_count - 1;
+	uint32_t to_number = last_number - power_below(last_number);
+	struct peer_chunk *last = p->many[last_number];
+	struct peer_chunk *to = p->many[to_number];
+
+	to = resized(family, to, to->count + last->count);
+	if (!to)
+		return false;
+	memcpy(entry_at(family, to, to->count), last->entries,
+		last->count * entry_size(family));
+	to->count += last->count;
+	p->many[to_number] = to;
+	free(last);
+	p->chunk_count--;
+	if (p->chunk_count == 1) {
+		free(p->many);
+		p->one = to;
+	} else if (p->chunk_count % DIRECTORY_STEP == 0) {
+		struct peer_chunk **many = reallocarray(
+			p->many, p->chunk_count, sizeof(struct peer_chunk *));
+
+		if (many)
+			p->many = many;
+	}
+	return true;
+}
+
+static void join_some(struct peer_array *p, const struct peer_family *family)
+{
+	while (p->chunk_count > 1 &&
+		p->count < (p->chunk_count - 1) * (CHUNK_MEAN / 2) &&
+		join(p, family))
+		;
+	if (p->count == 0)
+		peer_array_finish(p);
+}
+
+/* --- The array --- */
+
+bool peer_array_find(const struct peer_array *p,
+	const struct peer_family *family, const struct endpoint *peer,
+	struct peer_place *ret)
+{
+	struct key key = key_of(family, peer);
+	uint32_t number = 0;
+
+	if (p->count == 0)
+		return false;
+	if (p->chunk_count > 1)
+		number = number_of(p->chunk_count, hash_of(family, key.bytes));
+
+	const struct peer_chunk *chunk = chunk_of(p, number);
+	uint32_t slot = family->v6 ? find_v6(family, chunk, &key)
+				   : find_v4(chunk, &key);
+	if (slot == chunk->count)
+		return false;
+	*ret = (struct peer_place){.chunk = number, .slot = slot};
+	return true;
+}
+
+bool peer_array_add(struct peer_array *p, const struct peer_family *family,
+	const struct endpoint *peer, const struct peer_state *state,
+	struct peer_place *ret)
+{
+	struct key key = key_of(family, peer);
+	uint8_t entry[KEY_MAX + sizeof(uint16_t)];
+
+	memcpy(entry, key.bytes, sizeof(key.bytes));
+	set_state(family, entry, state);
+	if (p->chunk_count == 0) {
+		p->one = chunk_create(family, 1);
+		if (!p->one)
+			return false;
+		p->chunk_count = 1;
+	}
+	if (p->count >= p->chunk_count * CHUNK_MEAN)
+		split(p, family);
+
+	uint32_t number = number_of(p->chunk_count, hash_of(family, key.bytes));
+	if (!append(family, chunk_at(p, number), entry)) {
+		join_some(p, family);
+		return false;
+	}
+	p->count++;
+	*ret = (struct peer_place){
+		.chunk = number, .slot = chunk_of(p, number)->count - 1};
+	return true;
+}
+
+struct peer_state peer_array_state(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *at)
+{
+	return state_of(
+		family, entry_at(family, chunk_of(p, at->chunk), at->slot));
+}
+
+void peer_array_set_state(struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *at,
+	const struct peer_state *state)
+{
+	set_state(family, entry_at(family, chunk_of(p, at->chunk), at->slot),
+		state);
+}
+
+void peer_array_remove(struct peer_array *p, const struct peer_family *family,
+	const struct peer_place *at)
+{
+	struct peer_chunk **chunk = chunk_at(p, at->chunk);
+	uint32_t last = (*chunk)->count - 1;
+
+	if (at->slot != last)
+		memcpy(entry_at(family, *chunk, at->slot),
+			entry_at(family, *chunk, last), entry_size(family));
+	cut(family, chunk, last);
+	p->count--;
+	join_some(p, family);
+}
+
+/* Less than half the way round. */
+static bool is_before(uint16_t a, uint16_t b)
+{
+	uint32_t distance = ((uint32_t)b - a) & (PEER_MOMENTS - 1);
+
+	return distance > 0 && distance < PEER_MOMENTS / 2;
+}
+
+uint32_t peer_array_expire(struct peer_array *p,
+	const struct peer_family *family, uint32_t number, uint16_t before)
+{
+	struct peer_chunk **chunk = chunk_at(p, number);
+	uint32_t count = (*chunk)->count;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *entry = entry_at(family, *chunk, i);
+
+		if (is_before(state_of(family, entry).seen, before))
+			continue;
+		memmove(entry_at(family, *chunk, kept++), entry,
+			entry_size(family));
+	}
+	if (kept == count)
+		return 0;
+	cut(family, chunk, kept);
+	p->count -= count - kept;
+	join_some(p, family);
+	return count - kept;
 }
 
 void peer_array_finish(struct peer_array *p)
 {
-	free(p->entries);
-	free(p->index);
-	*p = (struct peer_array){0};
+	if (p->chunk_count > 1) {
+		for (uint32_t i = 0; i < p->chunk_count; i++)
+			free(p->many[i]);
+		free(p->many);
+	} else {
+		free(p->one);
+	}
+	*p = (struct peer_array){.count = 0};
+}
+
+/* --- Choosing --- */
+
+/* The n-th peer, counted from the first chunk on. */
+static const uint8_t *nth_entry(const struct peer_array *p,
+	const struct peer_family *family, uint32_t n)
+{
+	uint32_t number = 0;
+
+	while (n >= chunk_of(p, number)->count)
+		n -= chunk_of(p, number++)->count;
+	return entry_at(family, chunk_of(p, number), n);
+}
+
+static uint32_t number_before(
+	const struct peer_array *p, const struct peer_place *at)
+{
+	uint32_t n = at->slot;
+
+	for (uint32_t i = 0; i < at->chunk; i++)
+		n += chunk_of(p, i)->count;
+	return n;
+}
+
+/* Each set of `wanted` peers is as likely as any other (Floyd's method). */
+static void choose_singly(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *without,
+	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
+{
+	struct number_set chosen = {{0}};
+	uint32_t skipped = without ? number_before(p, without) : UINT32_MAX;
+	uint32_t total = without ? p->count - 1 : p->count;
+
+	for (uint32_t i = 0; i < wanted; i++) {
+		uint32_t top = total - wanted + i;
+		uint32_t n = top;
+
+		/* When all are wanted there is nothing to choose. */
+		if (wanted < total) {
+			n = dice_below(dice, top + 1);
+			if (!number_set_add(&chosen, n)) {
+				n = top;
+				(void)number_set_add(&chosen, top); /* new */
+			}
+		}
+		ret[i] = endpoint_of(
+			family, nth_entry(p, family, n >= skipped ? n + 1 : n));
+	}
+}
+
+/* Up to `wanted` entries of a chunk from a random one on, and round. */
+static uint32_t choose_neighbours(const struct peer_family *family,
+	struct peer_chunk *chunk, uint32_t skipped, uint32_t wanted,
+	uint64_t *dice, struct endpoint *ret)
+{
+	uint32_t slot = dice_below(dice, chunk->count);
+	uint32_t given = 0;
+
+	for (uint32_t i = 0; i < chunk->count && given < wanted; i++) {
+		if (slot != skipped)
+			ret[given++] = endpoint_of(
+				family, entry_at(family, chunk, slot));
+		slot = slot + 1 < chunk->count ? slot + 1 : 0;
+	}
+	return given;
+}
+
+/* Some neighbours each from several chunks.  A chunk is chosen the more likely
+ * the fuller it is, so every peer is as likely. */
+static uint32_t choose_by_chunks(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *without,
+	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
+{
+	enum { TRIES = 2000 }; /* some dozens are what it takes */
+	struct number_set used = {{0}};
+	uint32_t a_chunk = wanted / (p->chunk_count / 2) + 1;
+	uint32_t given = 0;
+
+	if (a_chunk < NEIGHBOURS)
+		a_chunk = NEIGHBOURS;
+	for (uint32_t i = 0; given < wanted && i < TRIES; i++) {
+		uint32_t number = dice_below(dice, p->chunk_count);
+		struct peer_chunk *chunk = chunk_of(p, number);
+		uint32_t left = wanted - given;
+
+		if (dice_below(dice, CHUNK_LIMIT) >= chunk->count ||
+			!number_set_add(&used, number))
+			continue;
+		given += choose_neighbours(family, chunk,
+			without && without->chunk == number ? without->slot
+							    : UINT32_MAX,
+			left > a_chunk ? a_chunk : left, dice, ret + given);
+	}
+	return given;
+}
+
+uint32_t peer_array_choose(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *without,
+	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
+{
+	if (p->chunk_count > FEW_CHUNKS)
+		return choose_by_chunks(p, family, without, wanted, dice, ret);
+	choose_singly(p, family, without, wanted, dice, ret);
+	return wanted;
 }

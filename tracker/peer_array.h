@@ -6,58 +6,76 @@
 
 #include "shared/endpoint.h"
 
-/* The peers of one address family in one swarm, close together: leechers
- * first, then seeders, in no order among themselves.  An entry takes 10 bytes
- * (IPv4) or 22 (IPv6); a large array has an index beside it, so that no call
- * but a growing one costs more when the swarm is larger.
+/* Peers of one kind in one swarm, close together: 8 bytes each (IPv4) or 20
+ * (IPv6), and half a byte of order.  They lie in chunks of some dozens by a
+ * keyed hash of their address.  When there are more peers one chunk is split in
+ * two, when there are fewer two are made one (linear hashing), so that no call
+ * costs more when the swarm is larger.
  *
- * Zeroed memory is an empty array.  Positions are good until the next change.
+ * Zeroed memory is an empty array.  Places are good until the next change.
  * Not thread-safe: store_memory's shards have the locks. */
 struct peer_array {
-	uint8_t *entries;
-	uint32_t *index; /* slots with position + 1, or 0; NULL while small */
+	union {
+		struct peer_chunk *one;   /* chunk_count <= 1 */
+		struct peer_chunk **many; /* the others */
+	};
 	uint32_t count;
-	uint32_t leechers; /* entries[0..leechers) */
-	uint32_t capacity;
-	uint32_t index_size; /* a power of two */
+	uint32_t chunk_count;
 };
 
 /* What a caller must say each time, because it is the same for thousands. */
 struct peer_family {
 	bool v6;
-	uint64_t seed; /* of the index's hash: random, foreign keys go in */
+	uint64_t seed; /* of the hash: random, foreign keys go in */
 };
 
+struct peer_place {
+	uint32_t chunk;
+	uint32_t slot;
+};
+
+/* Moments are numbers below this one and go round: of two, the later is the
+ * one that comes less than half the way round after the other. */
+enum { PEER_MOMENTS = 1 << 15 };
+
 struct peer_state {
-	uint32_t seen_s; /* below 2^31 */
-	bool seeder;
+	uint16_t seen;  /* moment */
 	bool completed; /* it has said `completed` and was counted */
 };
 
-#define PEER_ARRAY_NONE UINT32_MAX
-
-/* The position of that address and port, or PEER_ARRAY_NONE. */
-uint32_t peer_array_find(const struct peer_array *p,
-	const struct peer_family *family, const struct endpoint *peer);
+/* Where that address and port is.  False: nowhere. */
+bool peer_array_find(const struct peer_array *p,
+	const struct peer_family *family, const struct endpoint *peer,
+	struct peer_place *ret);
 
 /* Add a peer that is not there yet.  False: out of memory, nothing changed. */
 bool peer_array_add(struct peer_array *p, const struct peer_family *family,
-	const struct endpoint *peer, const struct peer_state *state);
+	const struct endpoint *peer, const struct peer_state *state,
+	struct peer_place *ret);
 
-/* Change what is known of one.  Returns its new position. */
-uint32_t peer_array_update(struct peer_array *p,
-	const struct peer_family *family, uint32_t at,
+struct peer_state peer_array_state(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *at);
+void peer_array_set_state(struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *at,
 	const struct peer_state *state);
 
-/* Take one out.  Only positions from `at` on change, so a walk from the end
- * down to 0 may remove as it goes. */
-void peer_array_remove(
-	struct peer_array *p, const struct peer_family *family, uint32_t at);
+void peer_array_remove(struct peer_array *p, const struct peer_family *family,
+	const struct peer_place *at);
 
-struct endpoint peer_array_peer(const struct peer_array *p,
-	const struct peer_family *family, uint32_t at);
-struct peer_state peer_array_state(const struct peer_array *p,
-	const struct peer_family *family, uint32_t at);
+/* Take those of one chunk out that were seen before that moment; returns how
+ * many.  Only chunks from `chunk` on change, but for what they are joined to,
+ * so a walk from the last chunk down to 0 sees all. */
+uint32_t peer_array_expire(struct peer_array *p,
+	const struct peer_family *family, uint32_t chunk, uint16_t before);
+
+/* `wanted` (<= PEER_ARRAY_MAX_CHOICE) different peers, each as likely as any
+ * other, in no certain order; `without` (or NULL) is not among them, and there
+ * must be enough others.  Returns how many there are: fewer only by very bad
+ * luck. */
+enum { PEER_ARRAY_MAX_CHOICE = 200 };
+uint32_t peer_array_choose(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *without,
+	uint32_t wanted, uint64_t *dice, struct endpoint *ret);
 
 /* Free what it holds; it is empty then. */
 void peer_array_finish(struct peer_array *p);

@@ -27,6 +27,7 @@
 enum {
 	EXIT_USAGE = 2,
 	MAX_THREADS = 256,
+	MAX_PEERS = 1000 * 1000 * 1000,
 	MAX_INTERVAL_S = 7 * 24 * 3600,
 
 	PORT_TRIES = 10,
@@ -51,8 +52,9 @@ struct settings {
 	const char *allow_dir;
 	const char *store;
 	uint64_t interval_s;
-	uint64_t peer_timeout_s; /* 0: not said */
-	uint64_t threads;        /* 0: not said */
+	uint64_t peer_timeout_s;
+	uint64_t threads;   /* 0: not said */
+	uint64_t max_peers; /* 0: not said */
 	bool no_udp;
 	bool no_http;
 	bool json;
@@ -290,7 +292,9 @@ static bool start(struct tracker *t, const struct settings *s,
 		s->torrents.items, s->torrents.count, s->allow_dir, err);
 	if (!t->allowed)
 		return false;
-	t->store = store_memory_create(most_peers());
+	t->store = store_memory_create(
+		s->max_peers > 0 ? (size_t)s->max_peers : most_peers(),
+		s->peer_timeout_s);
 	if (!t->store)
 		return error_set(err, "store: out of memory");
 	t->rules = (struct announce_rules){
@@ -375,8 +379,6 @@ static sigset_t hold_signals(void)
 static int run_tracker(const struct settings *s, struct error *err)
 {
 	struct tracker t = {0};
-	uint64_t timeout_s =
-		s->peer_timeout_s > 0 ? s->peer_timeout_s : 2 * s->interval_s;
 	int status = EXIT_FAILURE;
 
 	if (!plan_listening(s, &t.plan, &status, err))
@@ -385,7 +387,7 @@ static int run_tracker(const struct settings *s, struct error *err)
 	sigset_t signals = hold_signals();
 	bool ok = start(&t, s, (uint32_t)s->interval_s, err);
 	if (ok)
-		run(&t, &signals, timeout_s);
+		run(&t, &signals, s->peer_timeout_s);
 	/* A second signal ends us at once. */
 	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	stop(&t);
@@ -418,6 +420,10 @@ int serve(int argc, char **argv)
 			"drop a peer unheard of for so long; default:\n"
 			"twice the interval",
 			1, 2 * MAX_INTERVAL_S},
+		{0, "max-peers", OPTION_NUMBER, &s.max_peers, "N",
+			"keep so many peers at most; default: as many as\n"
+			"fit in a quarter of the memory",
+			1, MAX_PEERS},
 		{0, "threads", OPTION_NUMBER, &s.threads, "N",
 			"threads for HTTP, and for UDP; default: one a core", 1,
 			MAX_THREADS},
@@ -438,6 +444,8 @@ int serve(int argc, char **argv)
 		options_print_help(table);
 		status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else {
+		if (s.peer_timeout_s == 0)
+			s.peer_timeout_s = 2 * s.interval_s;
 		if (ok && check(&s, &err))
 			status = run_tracker(&s, &err);
 		if (status != EXIT_SUCCESS)

@@ -8,6 +8,7 @@
 
 #include "shared/announce.h"
 #include "shared/random_bytes.h"
+#include "tracker/dice.h"
 #include "tracker/peer_array.h"
 #include "tracker/swarm_store.h"
 
@@ -15,18 +16,19 @@ enum {
 	SHARDS = 64, /* so that threads seldom meet at one lock */
 	FIRST_BUCKETS = 16,
 
-	/* Peers and swarms looked at before expiry lets go of a shard: about a
-	 * quarter of a millisecond when all of them go. */
-	EXPIRE_STEP = 1000,
+	/* Chunks of peers and empty buckets looked at before expiry lets go of
+	 * a shard: a fraction of a millisecond, also when all of them go. */
+	EXPIRE_STEP = 200,
 };
 
 enum { V4, V6, FAMILIES };
+enum { LEECHERS, SEEDERS, KINDS };
 
 struct swarm {
 	struct swarm *next; /* in its bucket */
 	struct info_hash hash;
 	uint32_t completed;
-	struct peer_array peers[FAMILIES];
+	struct peer_array peers[FAMILIES][KINDS];
 };
 
 struct shard {
@@ -41,11 +43,11 @@ struct shard {
 	uint64_t dice; /* state of the generator that chooses peers */
 
 	/* Where expiry is: it goes down from the last bucket, and in a swarm
-	 * from the last peer. */
+	 * from the last chunk of each kind of peers. */
 	size_t expire_bucket;
 	bool expire_midway; /* it stopped inside of a swarm: this one */
 	struct info_hash expire_swarm;
-	uint32_t expire_at[FAMILIES];
+	uint32_t expire_chunk[FAMILIES][KINDS];
 };
 
 struct store_memory {
@@ -53,28 +55,10 @@ struct store_memory {
 	uint64_t seed; /* keyed, since anybody chooses info hashes */
 	struct peer_family families[FAMILIES];
 	size_t max_peers;
+	uint64_t moment_s;        /* how long a moment of a peer_state is */
 	atomic_size_t peer_count; /* over all shards */
 	struct shard shards[SHARDS];
 };
-
-/* --- Dice --- */
-
-/* splitmix64: quick, and good enough to choose peers with.  Seeded from the
- * system's dice; nothing secret depends on it. */
-static uint64_t roll(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-/* A number in [0, bound), bound > 0. */
-static uint32_t roll_below(uint64_t *state, uint32_t bound)
-{
-	return (uint32_t)((roll(state) >> 32) * bound >> 32);
-}
 
 /* --- Swarms in a shard --- */
 
@@ -133,128 +117,133 @@ static void drop_swarm_locked(struct shard *s, struct swarm **at)
 	struct swarm *w = *at;
 
 	*at = w->next;
-	for (int f = 0; f < FAMILIES; f++)
-		peer_array_finish(&w->peers[f]);
+	for (int f = 0; f < FAMILIES; f++) {
+		for (int k = 0; k < KINDS; k++)
+			peer_array_finish(&w->peers[f][k]);
+	}
 	free(w);
 	s->swarm_count--;
 }
 
-static bool is_empty(const struct swarm *w)
-{
-	return w->peers[V4].count == 0 && w->peers[V6].count == 0;
-}
-
 static struct swarm_counts counts_of(const struct swarm *w)
 {
-	struct swarm_counts counts = {.completed = w->completed};
-
-	for (int f = 0; f < FAMILIES; f++) {
-		counts.leechers += w->peers[f].leechers;
-		counts.seeders += w->peers[f].count - w->peers[f].leechers;
-	}
-	return counts;
+	return (struct swarm_counts){
+		.seeders = w->peers[V4][SEEDERS].count +
+			w->peers[V6][SEEDERS].count,
+		.leechers = w->peers[V4][LEECHERS].count +
+			w->peers[V6][LEECHERS].count,
+		.completed = w->completed,
+	};
 }
 
-static void count_locked(struct shard *s, bool seeder, bool come)
+static bool is_empty(const struct swarm *w)
 {
-	size_t *count = seeder ? &s->seeders : &s->leechers;
+	struct swarm_counts counts = counts_of(w);
+
+	return counts.seeders == 0 && counts.leechers == 0;
+}
+
+static void count_locked(struct shard *s, int kind, bool come)
+{
+	size_t *count = kind == SEEDERS ? &s->seeders : &s->leechers;
 
 	*count += come ? 1 : (size_t)-1;
 }
 
 /* --- Choosing peers --- */
 
-/* Those a peer may be given: positions [0, counts[V4]) of the first array, then
- * [0, counts[V6]) of the second, but for itself. */
+/* Where a peer is in its swarm. */
+struct spot {
+	bool known; /* or else nowhere */
+	int family;
+	int kind;
+	struct peer_place place;
+};
+
+/* How many there are of each kind that a peer may be given, without itself. */
 struct choice {
-	uint32_t counts[FAMILIES];
-	uint32_t total; /* without itself */
-	uint32_t self;  /* its number, or PEER_ARRAY_NONE */
+	uint32_t counts[FAMILIES][KINDS];
+	uint32_t total;
 };
 
 static struct choice choice_for(
-	const struct swarm *w, bool seeder, int family, uint32_t self)
+	const struct swarm *w, bool seeder, const struct spot *self)
 {
-	struct choice c = {.self = PEER_ARRAY_NONE};
+	struct choice c = {.total = 0};
 
 	for (int f = 0; f < FAMILIES; f++) {
-		const struct peer_array *p = &w->peers[f];
-
-		/* Leechers lie first: a seeder sees no further. */
-		c.counts[f] = seeder ? p->leechers : p->count;
-		c.total += c.counts[f];
+		/* No seeders for a seeder. */
+		for (int k = 0; k < (seeder ? SEEDERS : KINDS); k++)
+			c.counts[f][k] = w->peers[f][k].count;
 	}
-	if (self < c.counts[family]) {
-		c.self = self + (family == V6 ? c.counts[V4] : 0);
-		c.total--;
-	}
+	if (self->known && c.counts[self->family][self->kind] > 0)
+		c.counts[self->family][self->kind]--;
+	for (int f = 0; f < FAMILIES; f++)
+		c.total += c.counts[f][LEECHERS] + c.counts[f][SEEDERS];
 	return c;
 }
 
-static struct endpoint chosen(const struct store_memory *m,
-	const struct swarm *w, const struct choice *c, uint32_t number)
+/* How many of each kind are to be among `wanted` of them: drawn one by one,
+ * since all peers are as likely. */
+static struct choice draw_kinds(
+	struct choice left, uint32_t wanted, uint64_t *dice)
 {
-	if (number >= c->self)
-		number++;
-	int f = number < c->counts[V4] ? V4 : V6;
-	return peer_array_peer(&w->peers[f], &m->families[f],
-		f == V4 ? number : number - c->counts[V4]);
-}
+	struct choice drawn = {.total = wanted};
 
-/* Numbers seen already; at most SWARM_MAX_PEERS, so it stays half empty. */
-struct number_set {
-	uint32_t slots[512]; /* number + 1, or 0 */
-};
-
-static bool set_add(struct number_set *set, uint32_t number)
-{
-	enum { MASK = sizeof(set->slots) / sizeof(set->slots[0]) - 1 };
-	uint32_t slot = number * UINT32_C(2654435769) >> 23;
-
-	for (; set->slots[slot] != 0; slot = (slot + 1) & MASK) {
-		if (set->slots[slot] == number + 1)
-			return false;
-	}
-	set->slots[slot] = number + 1;
-	return true;
-}
-
-/* `wanted` of `total` different numbers, each set of them as likely as any
- * other (Floyd's method), in random order. */
-static void choose_numbers(
-	uint64_t *dice, uint32_t total, uint32_t wanted, uint32_t *ret)
-{
-	struct number_set set = {{0}};
-
+	if (wanted == left.total)
+		return left;
 	for (uint32_t i = 0; i < wanted; i++) {
-		uint32_t top = total - wanted + i;
-		uint32_t number = roll_below(dice, top + 1);
+		uint32_t n = dice_below(dice, left.total);
+		uint32_t kind = 0; /* of all FAMILIES * KINDS, in one row */
 
-		if (!set_add(&set, number)) {
-			number = top;
-			(void)set_add(&set, top); /* new: larger than all */
+		while (n >= left.counts[kind / KINDS][kind % KINDS]) {
+			n -= left.counts[kind / KINDS][kind % KINDS];
+			kind++;
 		}
+		left.counts[kind / KINDS][kind % KINDS]--;
+		left.total--;
+		drawn.counts[kind / KINDS][kind % KINDS]++;
+	}
+	return drawn;
+}
 
-		/* Into a random place among those chosen so far. */
-		uint32_t place = roll_below(dice, i + 1);
-		ret[i] = ret[place];
-		ret[place] = number;
+static void shuffle(struct endpoint *peers, size_t count, uint64_t *dice)
+{
+	for (uint32_t i = 1; i < count; i++) {
+		uint32_t place = dice_below(dice, i + 1);
+		struct endpoint held = peers[i];
+
+		peers[i] = peers[place];
+		peers[place] = held;
 	}
 }
 
 static void choose_peers_locked(struct store_memory *m, struct shard *s,
-	const struct swarm *w, const struct choice *c, uint32_t numwant,
-	struct swarm_reply *ret)
+	const struct swarm *w, bool seeder, const struct spot *self,
+	uint32_t numwant, struct swarm_reply *ret)
 {
-	uint32_t numbers[SWARM_MAX_PEERS] = {0};
+	struct choice c = choice_for(w, seeder, self);
 	uint32_t wanted = numwant < SWARM_MAX_PEERS ? numwant : SWARM_MAX_PEERS;
 
-	if (wanted > c->total)
-		wanted = c->total;
-	choose_numbers(&s->dice, c->total, wanted, numbers);
-	for (uint32_t i = 0; i < wanted; i++)
-		ret->peers[i] = chosen(m, w, c, numbers[i]);
-	ret->peer_count = wanted;
+	if (wanted > c.total)
+		wanted = c.total;
+	if (wanted == 0)
+		return;
+	c = draw_kinds(c, wanted, &s->dice);
+	for (int f = 0; f < FAMILIES; f++) {
+		for (int k = 0; k < KINDS; k++) {
+			bool here = self->known && self->family == f &&
+				self->kind == k;
+
+			if (c.counts[f][k] == 0)
+				continue;
+			ret->peer_count += peer_array_choose(&w->peers[f][k],
+				&m->families[f], here ? &self->place : NULL,
+				c.counts[f][k], &s->dice,
+				ret->peers + ret->peer_count);
+		}
+	}
+	shuffle(ret->peers, ret->peer_count, &s->dice);
 }
 
 /* --- Announce --- */
@@ -268,64 +257,96 @@ static bool reserve_peer(struct store_memory *m)
 	return false;
 }
 
-static void remove_peer_locked(struct store_memory *m, struct shard *s,
-	struct swarm *w, int family, uint32_t at)
+/* Look where it says that it is first. */
+static struct spot find_peer(const struct store_memory *m,
+	const struct swarm *w, const struct announce *a)
 {
-	count_locked(s, at >= w->peers[family].leechers, false);
-	peer_array_remove(&w->peers[family], &m->families[family], at);
+	struct spot spot = {
+		.family = endpoint_is_v4(&a->peer) ? V4 : V6,
+		.kind = a->left == 0 ? SEEDERS : LEECHERS,
+	};
+
+	for (int i = 0; i < KINDS && !spot.known; i++) {
+		if (i > 0)
+			spot.kind = spot.kind == SEEDERS ? LEECHERS : SEEDERS;
+		spot.known = peer_array_find(&w->peers[spot.family][spot.kind],
+			&m->families[spot.family], &a->peer, &spot.place);
+	}
+	return spot;
+}
+
+static void remove_peer_locked(struct store_memory *m, struct shard *s,
+	struct swarm *w, const struct spot *spot)
+{
+	peer_array_remove(&w->peers[spot->family][spot->kind],
+		&m->families[spot->family], &spot->place);
+	count_locked(s, spot->kind, false);
 	atomic_fetch_sub(&m->peer_count, 1);
 }
 
-/* Keep what it says; returns its position, or PEER_ARRAY_NONE for one that
- * there was no room for. */
-static uint32_t keep_peer_locked(struct store_memory *m, struct shard *s,
-	struct swarm *w, int family, const struct announce *a, uint64_t now_s)
+/* False: there is no room for it. */
+static bool add_peer_locked(struct store_memory *m, struct shard *s,
+	struct swarm *w, const struct endpoint *peer,
+	const struct peer_state *state, struct spot *spot)
 {
-	struct peer_array *p = &w->peers[family];
-	const struct peer_family *kind = &m->families[family];
-	uint32_t at = peer_array_find(p, kind, &a->peer);
-	bool known = at != PEER_ARRAY_NONE;
-	struct peer_state before = {0};
-	struct peer_state state = {
-		.seen_s = (uint32_t)now_s & INT32_MAX,
-		.seeder = a->left == 0,
-	};
-
-	if (known)
-		before = peer_array_state(p, kind, at);
-	state.completed = before.completed ||
-		(a->event == ANNOUNCE_COMPLETED && state.seeder);
-	if (known) {
-		count_locked(s, before.seeder, false);
-		at = peer_array_update(p, kind, at, &state);
-	} else {
-		if (!reserve_peer(m))
-			return PEER_ARRAY_NONE;
-		if (!peer_array_add(p, kind, &a->peer, &state)) {
-			atomic_fetch_sub(&m->peer_count, 1);
-			return PEER_ARRAY_NONE;
-		}
-		at = state.seeder ? p->count - 1 : p->leechers - 1;
+	if (!reserve_peer(m))
+		return false;
+	if (!peer_array_add(&w->peers[spot->family][spot->kind],
+		    &m->families[spot->family], peer, state, &spot->place)) {
+		atomic_fetch_sub(&m->peer_count, 1);
+		return false;
 	}
-	count_locked(s, state.seeder, true);
+	spot->known = true;
+	count_locked(s, spot->kind, true);
+	return true;
+}
+
+static uint16_t moment_of(const struct store_memory *m, uint64_t time_s)
+{
+	return (uint16_t)(time_s / m->moment_s % PEER_MOMENTS);
+}
+
+/* Keep what it says; returns where it is then. */
+static struct spot keep_peer_locked(struct store_memory *m, struct shard *s,
+	struct swarm *w, const struct announce *a, uint64_t now_s)
+{
+	int kind = a->left == 0 ? SEEDERS : LEECHERS;
+	struct spot spot = find_peer(m, w, a);
+	struct peer_array *p = &w->peers[spot.family][spot.kind];
+	const struct peer_family *family = &m->families[spot.family];
+	struct peer_state state = {.seen = moment_of(m, now_s)};
+	bool counted = false;
+
+	if (spot.known)
+		counted = peer_array_state(p, family, &spot.place).completed;
+	state.completed =
+		counted || (a->event == ANNOUNCE_COMPLETED && kind == SEEDERS);
+	if (spot.known && spot.kind == kind) {
+		peer_array_set_state(p, family, &spot.place, &state);
+	} else {
+		if (spot.known)
+			remove_peer_locked(m, s, w, &spot);
+		spot.known = false;
+		spot.kind = kind;
+		if (!add_peer_locked(m, s, w, &a->peer, &state, &spot))
+			return spot;
+	}
 	/* Once for each peer, however often it says so. */
-	if (state.completed && !before.completed && w->completed < UINT32_MAX)
+	if (state.completed && !counted && w->completed < UINT32_MAX)
 		w->completed++;
-	return at;
+	return spot;
 }
 
 static void stop_peer_locked(struct store_memory *m, struct shard *s,
-	struct swarm **at, int family, const struct announce *a,
-	struct swarm_reply *ret)
+	struct swarm **at, const struct announce *a, struct swarm_reply *ret)
 {
 	struct swarm *w = *at;
 
 	if (!w)
 		return;
-	uint32_t peer = peer_array_find(
-		&w->peers[family], &m->families[family], &a->peer);
-	if (peer != PEER_ARRAY_NONE)
-		remove_peer_locked(m, s, w, family, peer);
+	struct spot spot = find_peer(m, w, a);
+	if (spot.known)
+		remove_peer_locked(m, s, w, &spot);
 	ret->counts = counts_of(w);
 	if (is_empty(w))
 		drop_swarm_locked(s, at);
@@ -335,11 +356,10 @@ static bool announce_locked(struct store_memory *m, struct shard *s,
 	uint64_t hash, const struct announce *a, uint64_t now_s,
 	struct swarm_reply *ret, struct error *err)
 {
-	int family = endpoint_is_v4(&a->peer) ? V4 : V6;
 	struct swarm **at = find_locked(s, hash, &a->info_hash);
 
 	if (a->event == ANNOUNCE_STOPPED) {
-		stop_peer_locked(m, s, at, family, a, ret);
+		stop_peer_locked(m, s, at, a, ret);
 		return true;
 	}
 	if (!*at) {
@@ -356,15 +376,13 @@ static bool announce_locked(struct store_memory *m, struct shard *s,
 	}
 
 	struct swarm *w = *at;
-	uint32_t self = keep_peer_locked(m, s, w, family, a, now_s);
+	struct spot self = keep_peer_locked(m, s, w, a, now_s);
 	if (is_empty(w)) {
 		drop_swarm_locked(s, at);
 		return error_set(err, "the tracker is full");
 	}
-
-	struct choice c = choice_for(w, a->left == 0, family, self);
 	ret->counts = counts_of(w);
-	choose_peers_locked(m, s, w, &c, a->numwant, ret);
+	choose_peers_locked(m, s, w, a->left == 0, &self, a->numwant, ret);
 	return true;
 }
 
@@ -423,26 +441,41 @@ static bool memory_totals(
 
 /* --- Expiry --- */
 
-/* Take old peers out of a swarm, from `expire_at` down; false when `budget`
- * ended before the swarm did.  Announces between two steps may carry an old
+/* Take old peers out of one kind of a swarm's, from `expire_chunk` down; false
+ * when `budget` ended before.  Announces between two steps may carry an old
  * peer past us: the next round finds it. */
+static bool expire_kind_locked(struct store_memory *m, struct shard *s,
+	struct swarm *w, int family, int kind, uint64_t before_s,
+	uint32_t *budget)
+{
+	struct peer_array *p = &w->peers[family][kind];
+	uint32_t *at = &s->expire_chunk[family][kind];
+
+	for (;;) {
+		if (*at > p->chunk_count)
+			*at = p->chunk_count; /* some were joined */
+		if (*at == 0)
+			return true;
+		if (*budget == 0)
+			return false;
+		--*budget;
+		--*at;
+
+		uint32_t gone = peer_array_expire(
+			p, &m->families[family], *at, moment_of(m, before_s));
+		atomic_fetch_sub(&m->peer_count, gone);
+		*(kind == SEEDERS ? &s->seeders : &s->leechers) -= gone;
+	}
+}
+
 static bool expire_swarm_locked(struct store_memory *m, struct shard *s,
 	struct swarm *w, uint64_t before_s, uint32_t *budget)
 {
 	for (int f = 0; f < FAMILIES; f++) {
-		struct peer_array *p = &w->peers[f];
-
-		if (s->expire_at[f] > p->count)
-			s->expire_at[f] = p->count;
-		while (s->expire_at[f] > 0) {
-			if (*budget == 0)
+		for (int k = 0; k < KINDS; k++) {
+			if (!expire_kind_locked(
+				    m, s, w, f, k, before_s, budget))
 				return false;
-			--*budget;
-
-			uint32_t at = --s->expire_at[f];
-			if (peer_array_state(p, &m->families[f], at).seen_s <
-				before_s)
-				remove_peer_locked(m, s, w, f, at);
 		}
 	}
 	return true;
@@ -473,8 +506,11 @@ static bool expire_bucket_locked(struct store_memory *m, struct shard *s,
 
 		if (!s->expire_midway) {
 			s->expire_swarm = w->hash;
-			for (int f = 0; f < FAMILIES; f++)
-				s->expire_at[f] = w->peers[f].count;
+			for (int f = 0; f < FAMILIES; f++) {
+				for (int k = 0; k < KINDS; k++)
+					s->expire_chunk[f][k] =
+						w->peers[f][k].chunk_count;
+			}
 		}
 		s->expire_midway =
 			!expire_swarm_locked(m, s, w, before_s, budget);
@@ -555,7 +591,7 @@ static const struct swarm_store_kind memory_kind = {
 	.destroy = memory_destroy,
 };
 
-struct swarm_store *store_memory_create(size_t max_peers)
+struct swarm_store *store_memory_create(size_t max_peers, uint64_t keep_s)
 {
 	struct store_memory *m = calloc(1, sizeof(*m));
 	bool ok = m != NULL;
@@ -564,6 +600,9 @@ struct swarm_store *store_memory_create(size_t max_peers)
 		return NULL;
 	m->base.kind = &memory_kind;
 	m->max_peers = max_peers;
+	/* Of all moments half are past, and half of those for peers that are
+	 * due to go but not gone yet. */
+	m->moment_s = 1 + keep_s / (PEER_MOMENTS / 4);
 	m->seed = random_u64();
 	for (int f = 0; f < FAMILIES; f++) {
 		m->families[f].v6 = f == V6;

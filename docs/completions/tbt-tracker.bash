@@ -24,7 +24,7 @@ _tbt_tracker()
 	*)
 		mapfile -t COMPREPLY < <(compgen -W '--listen --torrent
 			--allow-dir --store --interval --peer-timeout
-			--threads --no-udp --no-http --json --help' -- "$word")
+			--max-peers --threads --no-udp --no-http --json --help' -- "$word")
 		;;
 	esac
 }

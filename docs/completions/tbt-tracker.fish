@@ -8,6 +8,7 @@ complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l allow-dir -x -
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l store -x -d 'where to keep the peers'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l interval -x -d 'announce interval in seconds'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l peer-timeout -x -d 'drop a peer unheard of for so long'
+complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l max-peers -x -d 'most peers kept'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l threads -x -d 'HTTP threads'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l no-udp -d 'without UDP'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l no-http -d 'without HTTP'

@@ -320,3 +320,13 @@ def test_two_aria2_meet_by_udp(lab):
     assert leech.wait(40) == 0, leech.tail()
     assert (there / content.name).read_bytes() == content.read_bytes()
     assert seed.alive
+
+
+def test_a_full_tracker_refuses_new_torrents_and_goes_on_with_known_ones(lab):
+    asker = Asker(lab.tracker("--max-peers", "2")).connect()
+    asker.announce(1)
+    asker.announce(2)
+    assert error_of(asker.ask(asker.announce_packet(3, hash=OTHER)), asker.transaction) == "the tracker is full"
+    assert len(asker.announce(3)[3]) == 2
+    assert asker.announce(2, event=STOPPED)[1] == 1
+    asker.announce(3, hash=OTHER)

@@ -96,7 +96,7 @@ int main(void)
 	struct swarm_totals totals = {0};
 	struct error err;
 
-	store = store_memory_create(1000000);
+	store = store_memory_create(1000000, 3600);
 	pthread_create(&others[0], NULL, counter, NULL);
 	pthread_create(&others[1], NULL, expirer, NULL);
 	for (unsigned i = 0; i < PEERS; i++) {

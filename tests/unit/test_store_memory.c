@@ -76,7 +76,7 @@ static bool names(const struct swarm_reply *reply, const struct endpoint *e)
 
 Test(store_memory, a_peer_is_told_of_others_and_never_of_itself)
 {
-	struct swarm_store *store = store_memory_create(100);
+	struct swarm_store *store = store_memory_create(100, 3600);
 	struct announce a = peer_of(1, "1.1.1.1:1");
 	struct announce b = peer_of(1, "[2001:db8::1]:1");
 	struct announce other_swarm = peer_of(2, "1.1.1.1:1");
@@ -103,7 +103,7 @@ Test(store_memory, a_peer_is_told_of_others_and_never_of_itself)
 
 Test(store_memory, a_seeder_is_told_of_leechers_only)
 {
-	struct swarm_store *store = store_memory_create(100);
+	struct swarm_store *store = store_memory_create(100, 3600);
 	struct announce seeder = peer_of(1, "1.1.1.1:1");
 	struct announce seeder6 = peer_of(1, "[::5]:1");
 	struct announce leecher = peer_of(1, "1.1.1.3:1");
@@ -123,7 +123,7 @@ Test(store_memory, a_seeder_is_told_of_leechers_only)
 
 Test(store_memory, a_completed_download_counts_once_for_each_peer)
 {
-	struct swarm_store *store = store_memory_create(100);
+	struct swarm_store *store = store_memory_create(100, 3600);
 	struct announce a = peer_of(1, "1.1.1.1:1");
 
 	tell(store, &a, 0);
@@ -150,7 +150,7 @@ Test(store_memory, a_completed_download_counts_once_for_each_peer)
 
 Test(store_memory, a_stopped_peer_is_gone_and_an_empty_swarm_with_it)
 {
-	struct swarm_store *store = store_memory_create(100);
+	struct swarm_store *store = store_memory_create(100, 3600);
 	struct announce a = peer_of(1, "1.1.1.1:1");
 	struct announce b = peer_of(1, "1.1.1.2:1");
 
@@ -196,7 +196,7 @@ Test(store_memory, as_many_peers_come_as_were_asked_for_and_none_twice)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct swarm_store *store = store_memory_create(10000);
+		struct swarm_store *store = store_memory_create(10000, 3600);
 		struct announce a;
 
 		for (unsigned n = 0; n < cases[i].there; n++) {
@@ -223,7 +223,7 @@ Test(store_memory, as_many_peers_come_as_were_asked_for_and_none_twice)
 Test(store_memory, every_peer_is_as_likely_to_be_chosen)
 {
 	enum { PEERS = 40, ROUNDS = 4000, WANTED = 10 };
-	struct swarm_store *store = store_memory_create(10000);
+	struct swarm_store *store = store_memory_create(10000, 3600);
 	unsigned chosen[PEERS] = {0}, first[PEERS] = {0};
 
 	for (unsigned n = 0; n < PEERS; n++) {
@@ -253,7 +253,7 @@ Test(store_memory, every_peer_is_as_likely_to_be_chosen)
 
 Test(store_memory, peers_expire_when_unheard_of_since_a_moment)
 {
-	struct swarm_store *store = store_memory_create(100);
+	struct swarm_store *store = store_memory_create(100, 3600);
 	struct announce early = peer_of(1, "1.1.1.1:1");
 	struct announce late = peer_of(1, "[::7]:1");
 
@@ -277,7 +277,7 @@ Test(store_memory, peers_expire_when_unheard_of_since_a_moment)
 Test(store_memory, expiry_finds_all_old_ones_in_large_and_in_many_swarms)
 {
 	enum { LARGE = 20000, MANY = 20000 };
-	struct swarm_store *store = store_memory_create(100000);
+	struct swarm_store *store = store_memory_create(100000, 3600);
 
 	for (unsigned n = 0; n < LARGE; n++) {
 		struct announce a = nth(n % 2, n);
@@ -309,7 +309,7 @@ Test(store_memory, expiry_finds_all_old_ones_in_large_and_in_many_swarms)
 
 Test(store_memory, a_full_store_refuses_new_swarms_and_goes_on_with_known_ones)
 {
-	struct swarm_store *store = store_memory_create(2);
+	struct swarm_store *store = store_memory_create(2, 3600);
 	struct announce a = peer_of(1, "1.1.1.1:1");
 	struct announce b = peer_of(1, "1.1.1.2:1");
 	struct announce c = peer_of(1, "1.1.1.3:1");
@@ -435,7 +435,7 @@ Test(store_memory, a_thousand_announce_sequences_end_as_in_a_plain_model)
 
 	srand(1);
 	for (unsigned sequence = 0; sequence < 1000; sequence++) {
-		struct swarm_store *store = store_memory_create(100000);
+		struct swarm_store *store = store_memory_create(100000, 3600);
 		static struct model m;
 		uint64_t now_s = 1000;
 

@@ -21,7 +21,7 @@ static struct counters counters;
 static struct announce_rules rules_of(struct allow_list *allowed, size_t max)
 {
 	struct announce_rules rules = {
-		.store = store_memory_create(max),
+		.store = store_memory_create(max, 3600),
 		.allowed = allowed,
 		.counters = &counters,
 		.interval_s = 900,
