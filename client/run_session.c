@@ -33,6 +33,8 @@ struct running {
 	const struct run *run;
 	struct metainfo *torrents;
 	size_t torrent_count; /* of these, loaded */
+	struct magnet *magnets;
+	size_t magnet_count;
 	struct endpoint *peers;
 	size_t peer_count;
 	struct endpoint bind;
@@ -113,24 +115,51 @@ static bool parse_bind(struct running *r, struct error *err)
 		text_escape_str(text, shown, sizeof(shown)));
 }
 
+static bool is_loaded(const struct running *r, const struct info_hash *hash)
+{
+	for (size_t i = 0; i < r->torrent_count; i++) {
+		if (info_hash_equal(&r->torrents[i].info_hash, hash))
+			return true;
+	}
+	for (size_t i = 0; i < r->magnet_count; i++) {
+		if (info_hash_equal(&r->magnets[i].info_hash, hash))
+			return true;
+	}
+	return false;
+}
+
 static bool load_torrent(struct running *r, const char *path, struct error *err)
 {
 	struct metainfo *m = &r->torrents[r->torrent_count];
 	char shown[SHOWN_SIZE];
 
-	text_escape_str(path, shown, sizeof(shown));
-	if (magnet_looks_like(path))
-		return error_set(
-			err, "%s: magnet links are not supported yet", shown);
 	if (!metainfo_load(path, m, err))
 		return false;
-	for (size_t i = 0; i < r->torrent_count; i++) {
-		if (!info_hash_equal(&r->torrents[i].info_hash, &m->info_hash))
-			continue;
+	if (is_loaded(r, &m->info_hash)) {
 		metainfo_finish(m);
-		return error_set(err, "%s: given twice", shown);
+		return error_set(err, "%s: given twice",
+			text_escape_str(path, shown, sizeof(shown)));
 	}
 	r->torrent_count++;
+	return true;
+}
+
+static bool load_magnet(struct running *r, const char *link, struct error *err)
+{
+	struct magnet *m = &r->magnets[r->magnet_count];
+	char shown[SHOWN_SIZE];
+
+	text_escape_str(link, shown, sizeof(shown));
+	if (r->run->mode != SESSION_LEECH)
+		return error_set(
+			err, "%s: seeding wants the torrent file", shown);
+	if (!magnet_parse(link, m, err))
+		return false;
+	if (is_loaded(r, &m->info_hash)) {
+		magnet_finish(m);
+		return error_set(err, "%s: given twice", shown);
+	}
+	r->magnet_count++;
 	return true;
 }
 
@@ -139,11 +168,15 @@ static bool load_torrents(struct running *r, struct error *err)
 	const struct option_list *paths = r->run->torrents;
 
 	r->torrents = calloc(paths->count, sizeof(*r->torrents));
-	if (!r->torrents)
+	r->magnets = calloc(paths->count, sizeof(*r->magnets));
+	if (!r->torrents || !r->magnets)
 		return error_set(err, "torrents: out of memory");
-	for (size_t i = 0; i < paths->count; i++)
-		if (!load_torrent(r, paths->items[i], err))
+	for (size_t i = 0; i < paths->count; i++) {
+		const char *word = paths->items[i];
+		if (!(magnet_looks_like(word) ? load_magnet : load_torrent)(
+			    r, word, err))
 			return false;
+	}
 	return true;
 }
 
@@ -260,6 +293,10 @@ static bool start(struct running *r, struct error *err)
 		if (!session_add(r->session, &r->torrents[i], run->folder,
 			    run->name, run->mode, err))
 			return false;
+	for (size_t i = 0; i < r->magnet_count; i++)
+		if (!session_add_magnet(
+			    r->session, &r->magnets[i], run->folder, err))
+			return false;
 	return session_start(r->session, err);
 }
 
@@ -286,6 +323,9 @@ static void finish(struct running *r)
 	events_destroy(r->events);
 	for (size_t i = 0; i < r->torrent_count; i++)
 		metainfo_finish(&r->torrents[i]);
+	for (size_t i = 0; i < r->magnet_count; i++)
+		magnet_finish(&r->magnets[i]);
+	free(r->magnets);
 	free(r->torrents);
 	free(r->peers);
 	if (r->signals >= 0)

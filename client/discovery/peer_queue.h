@@ -37,6 +37,7 @@ enum peer_end {
 	PEER_END_DUPLICATE,      /* that peer id is connected already */
 	PEER_END_PROTOCOL_ERROR, /* broke the protocol */
 	PEER_END_CORRUPT,        /* sent bad pieces: banned */
+	PEER_END_METADATA,       /* metadata came: now for the content */
 	PEER_END_USELESS,        /* both complete, or nothing moved: for now */
 	PEER_END_STOPPED,        /* we ended it */
 };

@@ -227,7 +227,8 @@ static void look_after(
 	}
 	if (st->state == STATE_SEEDING && seeded_enough(c, st, now_ms))
 		(void)session_torrent_advance(st, STATE_SEEDING, STATE_DONE);
-	if (st->state == STATE_LEECHING && st->announcer &&
+	if ((st->state == STATE_LEECHING || st->state == STATE_FETCHING) &&
+		st->announcer &&
 		peer_book_count(c->book, st->index) < HUNGRY_ADDRESSES &&
 		worker_pool_counts(c->pool, st->index).connected == 0)
 		announcer_hungry(st->announcer);
@@ -291,11 +292,11 @@ static void tell_progress(
 	struct watch *w = &c->watches[st->index];
 	struct worker_counts counts = worker_pool_counts(c->pool, st->index);
 	uint64_t downloaded = st->downloaded, uploaded = st->uploaded;
-	uint64_t done = torrent_have_bytes(st->torrent);
 	uint8_t map[PROGRESS_MAP_CELLS];
 
 	if (!session_torrent_open(st))
 		return;
+	uint64_t done = torrent_have_bytes(st->torrent);
 	w->down = smooth(w->down,
 		(double)(downloaded - w->downloaded) / seconds, seconds);
 	w->up = smooth(

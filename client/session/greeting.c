@@ -120,7 +120,7 @@ static bool find_open_torrent(struct worker *w, const struct info_hash *hash,
 		if (!wait_for(w, g, WAIT_FOR_TORRENT, deadline_ms))
 			return false;
 	}
-	if (!st || !session_torrent_open(st))
+	if (!st || (!session_torrent_open(st) && st->state != STATE_FETCHING))
 		return failed(g, PEER_END_NO_HANDSHAKE,
 			"wants a torrent that is not here");
 	g->torrent = st->index;

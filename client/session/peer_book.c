@@ -495,6 +495,9 @@ static void judge(struct peer_book *b, struct entry *e,
 		host_book_ban(b->hosts, &e->address, now_ms);
 		e->due.due_ms = host_unbanned_ms(e->host);
 		break;
+	case PEER_END_METADATA:
+		e->due.due_ms = now_ms;
+		break;
 	case PEER_END_USELESS:
 		e->due.due_ms = now_ms + USELESS_MS;
 		break;
@@ -508,7 +511,8 @@ static void judge(struct peer_book *b, struct entry *e,
 static bool left_in_peace(enum peer_end ended)
 {
 	return ended == PEER_END_CLOSED || ended == PEER_END_DUPLICATE ||
-		ended == PEER_END_USELESS || ended == PEER_END_STOPPED;
+		ended == PEER_END_METADATA || ended == PEER_END_USELESS ||
+		ended == PEER_END_STOPPED;
 }
 
 /* Somebody came to us and is gone: where it listens is worth knowing.  But it

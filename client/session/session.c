@@ -14,9 +14,11 @@
 #include "client/discovery/http_tracker.h"
 #include "client/discovery/peer_queue.h"
 #include "client/peer/handshake.h"
+#include "client/peer/metadata_exchange.h"
 #include "client/session/coordinator.h"
 #include "client/session/keeper.h"
 #include "client/session/listener.h"
+#include "client/session/metadata_task.h"
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
@@ -24,6 +26,7 @@
 #include "client/session/worker_pool.h"
 #include "client/storage/finisher.h"
 #include "client/torrent/block_pool.h"
+#include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
 #include "shared/metainfo.h"
@@ -42,6 +45,14 @@ enum {
 	SPARE_DESCRIPTORS = 20,
 };
 
+/* A thread that waits for the metadata of a magnet link. */
+struct fetcher {
+	struct session *session;
+	struct session_torrent *st;
+	pthread_t thread;
+	bool runs;
+};
+
 struct session {
 	struct session_options options;
 	struct session_context context;
@@ -55,6 +66,7 @@ struct session {
 	struct keeper *keeper;
 	pthread_t starter;
 	bool starter_runs;
+	struct fetcher *fetchers; /* one a torrent; most do not run */
 	atomic_bool stopping;
 	bool started;
 };
@@ -117,6 +129,12 @@ struct session *session_create(const struct session_options *options,
 	return s;
 }
 
+static enum piece_order piece_order(const struct session *s)
+{
+	return s->options.order == ORDER_RAREST ? PIECE_ORDER_RAREST
+						: PIECE_ORDER_SEQUENTIAL;
+}
+
 bool session_add(struct session *s, const struct metainfo *m,
 	const char *folder, const char *name, enum session_mode mode,
 	struct error *err)
@@ -128,10 +146,20 @@ bool session_add(struct session *s, const struct metainfo *m,
 		return error_set(err, "%s: too many torrents", m->name);
 	ctx->torrent_count++;
 	return session_torrent_init(&ctx->torrents[i], ctx, (int)i, m, folder,
-		name, mode,
-		s->options.order == ORDER_RAREST ? PIECE_ORDER_RAREST
-						 : PIECE_ORDER_SEQUENTIAL,
-		err);
+		name, mode, piece_order(s), err);
+}
+
+bool session_add_magnet(struct session *s, const struct magnet *magnet,
+	const char *folder, struct error *err)
+{
+	struct session_context *ctx = &s->context;
+	size_t i = ctx->torrent_count;
+
+	if (i == MAX_TORRENTS)
+		return error_set(err, "magnet link: too many torrents");
+	ctx->torrent_count++;
+	return session_torrent_init_magnet(&ctx->torrents[i], ctx, (int)i,
+		magnet, folder, piece_order(s), err);
 }
 
 /* ---- trackers ---- */
@@ -142,7 +170,11 @@ static void fill_announce(void *arg, struct announce *a)
 
 	a->downloaded = st->downloaded;
 	a->uploaded = st->uploaded;
-	a->left = st->m->length - torrent_have_bytes(st->torrent);
+	/* While there is no metadata nobody knows how much is left; but 0
+	 * would call us a seed. */
+	a->left = st->state == STATE_FETCHING
+		? METADATA_PIECE_SIZE
+		: st->m->length - torrent_have_bytes(st->torrent);
 	a->numwant = NUMWANT;
 }
 
@@ -195,7 +227,8 @@ static void start_announcer(struct session *s, struct session_torrent *st)
 static void open_to_peers(struct session *s, struct session_torrent *st,
 	enum session_torrent_state state)
 {
-	start_announcer(s, st);
+	if (!st->announcer)
+		start_announcer(s, st);
 	st->state = state;
 	worker_pool_nudge(s->pool); /* some may wait for it */
 	(void)peer_queue_push(s->context.queue,
@@ -215,9 +248,66 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 			open_to_peers(s, st, STATE_SEEDING);
 		return;
 	}
+	/* Metadata that came by a magnet is not to be fetched again. */
+	if (st->magnet && !session_torrent_save(st, true))
+		return;
 	open_to_peers(s, st,
 		st->mode == SESSION_LEECH ? STATE_LEECHING : STATE_SEEDING);
 	session_torrent_tell_checked(st);
+}
+
+/* Peers that the link names. */
+static void hear_of_peers(struct session *s, const struct session_torrent *st)
+{
+	struct candidate c = {
+		.source = FROM_USER, .torrent = st->index, .socket = -1};
+
+	for (size_t i = 0; i < st->magnet->peer_count; i++) {
+		if (endpoint_parse(st->magnet->peers[i], &c.address))
+			(void)peer_queue_push(s->context.queue, &c);
+	}
+}
+
+static void *run_fetcher(void *arg)
+{
+	struct fetcher *f = arg;
+
+	hear_of_peers(f->session, f->st);
+	if (!session_torrent_fetch(f->st, true)) {
+		if (f->st->state == STATE_FAILED)
+			return NULL;
+		start_announcer(f->session, f->st);
+		if (!session_torrent_fetch(f->st, false))
+			return NULL;
+	}
+	open_torrent(f->session, f->st);
+	return NULL;
+}
+
+static void start_fetcher(struct session *s, struct session_torrent *st)
+{
+	struct fetcher *f = &s->fetchers[st->index];
+	struct error err;
+
+	*f = (struct fetcher){.session = s, .st = st};
+	int error = pthread_create(&f->thread, NULL, run_fetcher, f);
+	f->runs = error == 0;
+	if (f->runs)
+		return;
+	errno = error;
+	error_set_errno(&err, "%s: cannot start a thread", st->hex);
+	session_torrent_fail(st, &err);
+}
+
+/* Their torrents were told to stop. */
+static void join_fetchers(struct session *s)
+{
+	for (size_t i = 0; s->fetchers && i < s->context.torrent_count; i++) {
+		if (s->fetchers[i].runs)
+			pthread_join(s->fetchers[i].thread, NULL);
+	}
+	free(s->fetchers);
+	s->fetchers = NULL;
 }
 
 static void *run_starter(void *arg)
@@ -227,7 +317,11 @@ static void *run_starter(void *arg)
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		if (atomic_load(&s->stopping))
 			break;
-		open_torrent(s, &s->context.torrents[i]);
+		struct session_torrent *st = &s->context.torrents[i];
+		if (st->task)
+			start_fetcher(s, st);
+		else
+			open_torrent(s, st);
 	}
 	return NULL;
 }
@@ -264,6 +358,9 @@ bool session_start(struct session *s, struct error *err)
 		&s->context, &s->options, s->pool, s->done_fd, err);
 	if (!s->coordinator)
 		return false;
+	s->fetchers = calloc(s->context.torrent_count, sizeof(*s->fetchers));
+	if (!s->fetchers)
+		return error_set(err, "session: out of memory");
 	int error = pthread_create(&s->starter, NULL, run_starter, s);
 	if (error != 0) {
 		errno = error;
@@ -299,7 +396,8 @@ static void stop_announcers(struct session *s)
 /* Threads have ended: what is left is one's own. */
 static bool close_torrent(struct session_torrent *st, struct error *err)
 {
-	bool complete = torrent_complete(st->torrent);
+	bool opened = st->torrent != NULL;
+	bool complete = opened && torrent_complete(st->torrent);
 
 	if (st->state == STATE_LEECHING && complete) {
 		/* The last piece came while we were stopping. */
@@ -313,12 +411,16 @@ static bool close_torrent(struct session_torrent *st, struct error *err)
 		&(struct event){.kind = EVENT_STOPPED,
 			.stopped = {.downloaded = st->downloaded,
 				.uploaded = st->uploaded,
-				.done = torrent_have_bytes(st->torrent),
+				.done = opened ? torrent_have_bytes(st->torrent)
+					       : 0,
 				.total = st->m->length}});
 	if (st->state == STATE_FAILED) {
 		*err = st->error;
 		return false;
 	}
+	if (!opened)
+		return error_set(err, "%s: stopped before its metadata came",
+			st->m->name);
 	if (st->mode == SESSION_LEECH && !st->settled)
 		return error_set(
 			err, "%s: stopped before it was complete", st->m->name);
@@ -334,11 +436,16 @@ bool session_stop(struct session *s, struct error *err)
 	bool watched = pthread_create(&watchdog, NULL, watch_stop, s) == 0;
 
 	atomic_store(&s->stopping, true);
-	for (size_t i = 0; i < s->context.torrent_count; i++)
-		atomic_store(&s->context.torrents[i].stop_check, true);
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		struct session_torrent *st = &s->context.torrents[i];
+		atomic_store(&st->stop_check, true);
+		if (st->task)
+			metadata_task_stop(st->task);
+	}
 	if (s->starter_runs)
 		pthread_join(s->starter, NULL);
 	s->starter_runs = false;
+	join_fetchers(s);
 	stop_announcers(s);
 	listener_destroy(s->listener);
 	s->listener = NULL;

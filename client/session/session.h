@@ -9,6 +9,7 @@
 #include "shared/endpoint.h"
 #include "shared/error.h"
 
+struct magnet;
 struct metainfo;
 
 /* One process's work: torrents that share a port, a worker pool and limits.
@@ -51,6 +52,11 @@ enum session_mode { SESSION_LEECH, SESSION_SEED, SESSION_SEED_PARTIAL };
 bool session_add(struct session *s, const struct metainfo *m,
 	const char *folder, const char *name, enum session_mode mode,
 	struct error *err);
+
+/* The same for a magnet link, which outlives the session, to be leeched: its
+ * metadata is fetched after the start. */
+bool session_add_magnet(struct session *s, const struct magnet *magnet,
+	const char *folder, struct error *err);
 
 /* Listen, start the threads, begin with the checks. */
 bool session_start(struct session *s, struct error *err);

@@ -1,13 +1,16 @@
 #include "client/session/session_torrent.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/discovery/peer_queue.h"
 #include "client/session/events.h"
 #include "client/session/keeper.h"
+#include "client/session/metadata_task.h"
 #include "client/session/session_context.h"
 #include "client/storage/check.h"
 #include "client/storage/finisher.h"
@@ -15,10 +18,11 @@
 #include "client/storage/resume.h"
 #include "client/storage/storage.h"
 #include "client/torrent/block_pool.h"
+#include "client/torrent/magnet.h"
 #include "client/torrent/open_piece.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
-#include "shared/metainfo.h"
+#include "shared/digest.h"
 #include "shared/piece_check.h"
 
 enum {
@@ -29,6 +33,20 @@ enum {
 	MAX_REREADS = 3,
 };
 
+static bool open_content(struct session_torrent *st, const char *folder,
+	const char *name, enum piece_order order, struct error *err)
+{
+	const struct metainfo *m = st->m;
+
+	st->torrent = torrent_create(
+		m, st->session->blocks, order, OPEN_PIECES_BUDGET);
+	if (!st->torrent || !bitfield_init(&st->suspect, m->piece_count))
+		return error_set(err, "%s: out of memory", m->name);
+	return storage_open(m, folder, name,
+		st->mode == SESSION_LEECH ? STORAGE_LEECH : STORAGE_SEED,
+		&st->storage, err);
+}
+
 bool session_torrent_init(struct session_torrent *st,
 	const struct session_context *session, int index,
 	const struct metainfo *m, const char *folder, const char *name,
@@ -38,16 +56,47 @@ bool session_torrent_init(struct session_torrent *st,
 	st->index = index;
 	st->m = m;
 	st->mode = mode;
+	st->state = STATE_CHECKING;
 	pthread_mutex_init(&st->lock, NULL);
-	st->torrent =
-		torrent_create(m, session->blocks, order, OPEN_PIECES_BUDGET);
-	if (!st->torrent || !bitfield_init(&st->suspect, m->piece_count)) {
-		error_set(err, "%s: out of memory", m->name);
+	return open_content(st, folder, name, order, err);
+}
+
+/* What the link says, as far as a torrent file would say it. */
+static bool read_link(struct session_torrent *st, const struct magnet *magnet)
+{
+	struct metainfo *m = &st->linked;
+
+	info_hash_hex(&magnet->info_hash, st->hex);
+	m->info_hash = magnet->info_hash;
+	m->name = *magnet->name ? magnet->name : st->hex;
+	m->trackers = calloc(magnet->tracker_count + 1, sizeof(*m->trackers));
+	if (!m->trackers)
 		return false;
-	}
-	return storage_open(m, folder, name,
-		mode == SESSION_LEECH ? STORAGE_LEECH : STORAGE_SEED,
-		&st->storage, err);
+	m->tracker_count = magnet->tracker_count;
+	for (size_t i = 0; i < magnet->tracker_count; i++)
+		m->trackers[i] = (struct metainfo_tracker){
+			.tier = (unsigned)i, .url = magnet->trackers[i]};
+	return true;
+}
+
+bool session_torrent_init_magnet(struct session_torrent *st,
+	const struct session_context *session, int index,
+	const struct magnet *magnet, const char *folder, enum piece_order order,
+	struct error *err)
+{
+	st->session = session;
+	st->index = index;
+	st->mode = SESSION_LEECH;
+	st->state = STATE_FETCHING;
+	st->magnet = magnet;
+	st->folder = folder;
+	st->order = order;
+	st->m = &st->linked;
+	pthread_mutex_init(&st->lock, NULL);
+	st->task = metadata_task_create(&magnet->info_hash);
+	if (!st->task || !read_link(st, magnet))
+		return error_set(err, "%s: out of memory", st->hex);
+	return true;
 }
 
 void session_torrent_finish(struct session_torrent *st)
@@ -55,6 +104,9 @@ void session_torrent_finish(struct session_torrent *st)
 	storage_close(st->storage);
 	torrent_destroy(st->torrent);
 	bitfield_finish(&st->suspect);
+	metadata_task_destroy(st->task);
+	free(st->linked.trackers);
+	metainfo_finish(&st->learnt);
 	pthread_mutex_destroy(&st->lock);
 	*st = (struct session_torrent){0};
 }
@@ -112,6 +164,60 @@ void session_torrent_fail(struct session_torrent *st, const struct error *err)
 		&(struct event){
 			.kind = EVENT_ERROR, .text.message = err->text});
 	tell_coordinator(st, FROM_KEEPER, &(struct endpoint){0});
+}
+
+/* ---- metadata by a magnet link ---- */
+
+/* The metadata is here, by peers or a file: it is judged like any torrent, and
+ * the torrent begins. */
+static bool learn(struct session_torrent *st, struct span info)
+{
+	struct error why, err;
+
+	if (!metainfo_parse_info(info, &st->learnt, &why)) {
+		error_set(&err, "%s: %s", st->hex, why.text);
+		session_torrent_fail(st, &err);
+		return false;
+	}
+	st->m = &st->learnt;
+	if (!open_content(st, st->folder, NULL, st->order, &err)) {
+		session_torrent_fail(st, &err);
+		return false;
+	}
+	return session_torrent_advance(st, STATE_FETCHING, STATE_CHECKING);
+}
+
+/* The resume file of a run before this one. */
+static bool learn_from_file(struct session_torrent *st)
+{
+	struct resume saved;
+	void *memory = NULL;
+	struct error ignored; /* it is told of when the content is checked */
+	struct info_hash hash;
+	bool ok = false;
+
+	int dir = open(st->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return false; /* made when it is needed */
+	if (resume_load(dir, &st->linked.info_hash, &saved, &memory,
+		    &ignored) == RESUME_LOADED &&
+		saved.info.len > 0) {
+		digest_sha1(saved.info.at, saved.info.len, hash.bytes);
+		ok = info_hash_equal(&hash, &st->linked.info_hash) &&
+			learn(st, saved.info);
+	}
+	free(memory);
+	close(dir);
+	return ok;
+}
+
+bool session_torrent_fetch(struct session_torrent *st, bool known)
+{
+	struct span info;
+
+	if (known)
+		return learn_from_file(st);
+	return metadata_task_wait(st->task, &info) && learn(st, info);
 }
 
 /* ---- what is there ---- */
@@ -346,6 +452,8 @@ bool session_torrent_save(struct session_torrent *st, bool at_rest)
 		.downloaded = st->downloaded_before + st->downloaded,
 		.uploaded = st->uploaded_before + st->uploaded,
 	};
+	if (st->magnet)
+		state.info = m->info;
 	ok = resume_save(storage_folder_fd(st->storage), &state, &err);
 
 out:

@@ -11,11 +11,13 @@
 #include "client/torrent/bitfield.h"
 #include "client/torrent/piece_order.h"
 #include "shared/error.h"
+#include "shared/metainfo.h"
 
 struct announcer;
 struct block_pool;
 struct event;
-struct metainfo;
+struct magnet;
+struct metadata_task;
 struct open_piece;
 struct piece_check;
 struct session_context;
@@ -26,6 +28,7 @@ struct torrent;
  * its shared state, its trackers, and how far it is. */
 enum session_torrent_state {
 	STATE_CHECKING, /* not open to peers yet */
+	STATE_FETCHING, /* the same: a magnet's metadata is to come first */
 	STATE_LEECHING,
 	STATE_SEEDING,
 	STATE_DONE,   /* did its job, and seeded as long as it should */
@@ -36,11 +39,21 @@ struct session_torrent {
 	/* Set before the threads start. */
 	const struct session_context *session;
 	int index; /* in it */
-	const struct metainfo *m;
+	/* Of a magnet's torrent only what the link says, while FETCHING. */
+	const struct metainfo *_Atomic m;
 	enum session_mode mode;
-	struct storage *storage;
+	struct storage *storage; /* NULL while FETCHING, as the next one */
 	struct torrent *torrent;
 	struct announcer *announcer; /* from the end of the check on */
+
+	/* By a magnet link; else NULL and empty. */
+	const struct magnet *magnet;
+	struct metadata_task *task;
+	const char *folder;
+	enum piece_order order;
+	char hex[INFO_HASH_HEX_SIZE]; /* its name if the link gives none */
+	struct metainfo linked;       /* by the link: hash, name, trackers */
+	struct metainfo learnt;       /* by the metadata */
 
 	_Atomic enum session_torrent_state state;
 	_Atomic uint64_t downloaded; /* payload bytes of this run */
@@ -67,6 +80,18 @@ bool session_torrent_init(struct session_torrent *st,
 	const struct session_context *session, int index,
 	const struct metainfo *m, const char *folder, const char *name,
 	enum session_mode mode, enum piece_order order, struct error *err);
+
+/* The same for a magnet link, which outlives it, as does `folder`.  The storage
+ * is opened when the metadata is there. */
+bool session_torrent_init_magnet(struct session_torrent *st,
+	const struct session_context *session, int index,
+	const struct magnet *magnet, const char *folder, enum piece_order order,
+	struct error *err);
+
+/* FETCHING: is the metadata in the resume file?  Else wait until peers have
+ * given it.  Then it is opened, and CHECKING.  `known`: see first, and do not
+ * wait.  False: not there, stopped, or failed. */
+bool session_torrent_fetch(struct session_torrent *st, bool known);
 
 /* Threads that use it have ended. */
 void session_torrent_finish(struct session_torrent *st);

@@ -7,6 +7,7 @@
 #include "client/peer/intake.h"
 #include "client/session/events.h"
 #include "client/session/greeting.h"
+#include "client/session/metadata_task.h"
 #include "client/session/outgoing.h"
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
@@ -412,5 +413,10 @@ struct worker_result worker_talk(
 	if (!greet(worker, candidate, &g))
 		return (struct worker_result){
 			.ended = g.failed, .torrent = g.torrent};
+
+	const struct session_torrent *st =
+		&worker->session->torrents[g.torrent];
+	if (st->task && !session_torrent_open(st))
+		return metadata_task_talk(st->task, worker, candidate, &g);
 	return talk_after_greeting(worker, candidate, &g);
 }

@@ -531,3 +531,25 @@ Test(peer_book, unknown_torrents_are_ignored)
 	cr_expect_eq(due_ms(b, t0), UINT64_MAX);
 	peer_book_destroy(b);
 }
+
+Test(peer_book, who_gave_metadata_is_dialled_again_at_once)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	struct endpoint address, next;
+	uint64_t next_ms;
+	int torrent;
+
+	cr_assert(b && endpoint_parse("1.2.3.4:5", &address));
+	peer_book_heard(b, 0, &address, FROM_TRACKER, 1000);
+	cr_assert(peer_book_next(b, 1000, &torrent, &next, &next_ms));
+	peer_book_ended(b,
+		&(struct candidate){.source = FROM_WORKER,
+			.address = address,
+			.socket = -1,
+			.ended = PEER_END_METADATA,
+			.dialled = true,
+			.got_data = true},
+		2000);
+	cr_expect(peer_book_next(b, 2000, &torrent, &next, &next_ms));
+	peer_book_destroy(b);
+}
