@@ -34,7 +34,7 @@ static bool parse_order(
 
 static int print_help(const struct option *table)
 {
-	puts("usage: tbt-client leech TORRENT... [options]\n"
+	puts("usage: tbt-client leech TORRENT|MAGNET... [options]\n"
 	     "\n"
 	     "Download, then go on as a seeder until interrupted.\n"
 	     "\n"
