@@ -66,6 +66,28 @@ fail:
 	return false;
 }
 
+bool net_bind_udp(const struct endpoint *at, int *ret_fd, struct error *err)
+{
+	char text[ENDPOINT_TEXT_SIZE];
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(at, &sa);
+	int fd = socket(
+		sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	endpoint_print(at, text);
+	if (fd < 0)
+		return error_set_errno(err, "%s: no UDP socket", text);
+	if (sa.ss_family == AF_INET6)
+		set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (bind(fd, (struct sockaddr *)&sa, len) != 0) {
+		error_set_errno(err, "%s: cannot bind for UDP", text);
+		close_keeping_errno(fd);
+		return false;
+	}
+	*ret_fd = fd;
+	return true;
+}
+
 /* Wait until the connection stands or has failed. */
 static bool wait_connected(int fd, unsigned timeout_ms, int wake_fd)
 {

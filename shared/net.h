@@ -9,13 +9,17 @@
 #include "shared/error.h"
 
 /* Sockets: listening and dialling, each with an end in sight.  All descriptors
- * are close-on-exec; sockets stay blocking. */
+ * are close-on-exec; TCP sockets stay blocking. */
 
 /* A TCP socket that listens on `at` (an unspecified IPv6 address means IPv6
  * only; IPv4 has a socket of its own).  port 0: any; `ret_bound` says which.
  * False: err names the address. */
 bool net_listen(const struct endpoint *at, int backlog, int *ret_fd,
 	struct endpoint *ret_bound, struct error *err);
+
+/* A UDP socket at `at`, families as above; it does not block.  False: err names
+ * the address. */
+bool net_bind_udp(const struct endpoint *at, int *ret_fd, struct error *err);
 
 /* Connect to `to` from `from` (NULL, or of another family: any address; its
  * port is not used).  Gives up after `timeout_ms`, or as soon as `wake_fd` (-1:
