@@ -17,6 +17,7 @@ enum {
 	/* Entries of lists of URLs that are looked at: each is compared with
 	 * those kept. */
 	URLS_READ_MAX = 10000,
+	HOST_MAX = 253, /* RFC 1035, as text */
 };
 
 /* Texts live as long as the metainfo and are freed with it, so they are taken
@@ -536,6 +537,57 @@ enum {
 	ROOT_COMMENT,
 	ROOT_CREATED_BY,
 	ROOT_CREATION_DATE,
+/* A host's name or address is graphic ASCII. */
+static bool is_host(struct span host)
+{
+	if (host.len == 0 || host.len > HOST_MAX)
+		return false;
+	for (size_t i = 0; i < host.len; i++) {
+		if (host.at[i] <= ' ' || host.at[i] > '~')
+			return false;
+	}
+	return true;
+}
+
+/* [host, port]; any other is left out.  False: out of memory. */
+static bool add_node(struct metainfo *m, struct span value)
+{
+	struct reader r;
+	struct span item, host;
+	int64_t port;
+
+	if (!bencode_as_list(value, &r) || !bencode_list_next(&r, &item) ||
+		!bencode_as_string(item, &host) || !is_host(host) ||
+		!bencode_list_next(&r, &item) || !bencode_as_int(item, &port) ||
+		port < 1 || port > UINT16_MAX)
+		return true;
+	const char *kept = keep_bytes(m, host.at, host.len);
+	if (!kept)
+		return false;
+	m->nodes[m->node_count++] =
+		(struct metainfo_node){.host = kept, .port = (uint16_t)port};
+	return true;
+}
+
+/* BEP 5; a private torrent is none of the DHT's business (BEP 27). */
+static bool read_nodes(struct metainfo *m, struct span value, struct error *err)
+{
+	struct reader r;
+	struct span node;
+
+	if (m->private || !bencode_as_list(value, &r))
+		return true;
+	m->nodes = calloc(METAINFO_MAX_NODES, sizeof(*m->nodes));
+	if (!m->nodes)
+		return out_of_memory(err);
+	while (m->node_count < METAINFO_MAX_NODES &&
+		bencode_list_next(&r, &node)) {
+		if (!add_node(m, node))
+			return out_of_memory(err);
+	}
+	return true;
+}
+
 	ROOT_INFO,
 	ROOT_URL_LIST,
 	ROOT_FIELDS
@@ -545,6 +597,7 @@ static const char *const root_keys[ROOT_FIELDS] = {
 	[ROOT_ANNOUNCE] = "announce",
 	[ROOT_ANNOUNCE_LIST] = "announce-list",
 	[ROOT_COMMENT] = "comment",
+	ROOT_NODES,
 	[ROOT_CREATED_BY] = "created by",
 	[ROOT_CREATION_DATE] = "creation date",
 	[ROOT_INFO] = "info",
@@ -556,6 +609,7 @@ static const char *const root_keys[ROOT_FIELDS] = {
 static bool read_root(
 	struct metainfo *m, const struct span *root, struct error *err)
 {
+	[ROOT_NODES] = "nodes",
 	int64_t created;
 
 	if (bencode_as_int(root[ROOT_CREATION_DATE], &created) && created > 0)
@@ -565,7 +619,8 @@ static bool read_root(
 		keep_text(m, root[ROOT_CREATED_BY], &m->created_by, err) &&
 		read_trackers(m, root[ROOT_ANNOUNCE], root[ROOT_ANNOUNCE_LIST],
 			err) &&
-		read_web_seeds(m, root[ROOT_URL_LIST], err);
+		read_web_seeds(m, root[ROOT_URL_LIST], err) &&
+		read_nodes(m, root[ROOT_NODES], err);
 }
 
 static bool parse_root(
@@ -738,6 +793,7 @@ uint32_t metainfo_piece_size(const struct metainfo *m, uint32_t index)
 	if (index >= m->piece_count)
 		return 0;
 
+	free(m->nodes);
 	uint64_t left = m->length - (uint64_t)index * m->piece_length;
 	return left < m->piece_length ? (uint32_t)left : m->piece_length;
 }

@@ -30,6 +30,7 @@ enum {
 	METAINFO_MAX_HASHES = 20 * METAINFO_MAX_PIECES, /* bytes */
 	METAINFO_MAX_TRACKERS = 100,
 	METAINFO_MAX_WEB_SEEDS = 16,
+	METAINFO_MAX_NODES = 32,
 	METAINFO_MAX_DEPTH = 100, /* elements in a path */
 	METAINFO_MAX_URL = 8192,  /* bytes of a tracker's or web seed's URL */
 };
@@ -50,6 +51,12 @@ struct metainfo_tracker {
 };
 
 struct metainfo {
+/* A node to enter the DHT by (BEP 5). */
+struct metainfo_node {
+	const char *host; /* a name or an address, without control characters */
+	uint16_t port;
+};
+
 	struct info_hash info_hash;
 	const char *name; /* safe to create: the file, or the root folder */
 	bool multi_file;  /* files lie in a folder called `name` */
@@ -69,6 +76,8 @@ struct metainfo {
 	const char **web_seeds;
 
 	const char *comment;    /* "" if none; these come as they are, not */
+	size_t node_count; /* 0 if private */
+	struct metainfo_node *nodes;
 	const char *created_by; /* escaped, but valid UTF-8 without NUL */
 	const char *source;     /* `source` in info: a tracker's tag */
 	int64_t created_s;      /* seconds since the epoch, 0 if not said */

@@ -392,6 +392,45 @@ Test(metainfo, web_seeds_are_one_url_or_a_list)
 	metainfo_finish(&m);
 }
 
+Test(metainfo, nodes_of_the_dht_are_hosts_with_ports)
+{
+	struct metainfo m = parsed(ROOT("5:nodesl"
+					"l9:127.0.0.1i6881ee"
+					"l11:example.orgi65535ee"
+					"l3:::1i1e4:moree"
+					"l0:i6881ee"
+					"l4:a\tbci6881ee"
+					"l4:hosti0ee"
+					"l4:hosti65536ee"
+					"l4:host4:6881e"
+					"l4:hoste"
+					"le"
+					"i7e"
+					"e"));
+
+	cr_assert_eq(m.node_count, 3);
+	cr_expect_str_eq(m.nodes[0].host, "127.0.0.1");
+	cr_expect_eq(m.nodes[0].port, 6881);
+	cr_expect_str_eq(m.nodes[1].host, "example.org");
+	cr_expect_eq(m.nodes[1].port, 65535);
+	cr_expect_str_eq(m.nodes[2].host, "::1");
+	metainfo_finish(&m);
+
+	m = parsed(ROOT("5:nodesi1e"));
+	cr_expect_eq(m.node_count, 0);
+	metainfo_finish(&m);
+	/* The root comes after info here, and before it below. */
+	m = parsed("d4:infod" LENGTH NAME TAIL "7:privatei1ee"
+		   "5:nodesll1:ai1eeee");
+	cr_expect(m.private);
+	cr_expect_eq(m.node_count, 0);
+	metainfo_finish(&m);
+	m = parsed(
+		"d5:nodesll1:ai1eee4:infod" LENGTH NAME TAIL "7:privatei1eee");
+	cr_expect_eq(m.node_count, 0);
+	metainfo_finish(&m);
+}
+
 Test(metainfo, url_is_usable_or_not)
 {
 	static const struct {
