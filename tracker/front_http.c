@@ -15,6 +15,7 @@
 #include "tracker/announce.h"
 #include "tracker/counters.h"
 #include "tracker/deadlines.h"
+#include "tracker/page_metrics.h"
 #include "tracker/page_stats.h"
 #include "tracker/page_status.h"
 #include "tracker/swarm_store.h"
@@ -225,6 +226,13 @@ static enum MHD_Result page_stats(
 	return answer_page(f, c, "application/json", page_stats_write);
 }
 
+static enum MHD_Result page_metrics(
+	struct front_http *f, struct MHD_Connection *c, struct span query)
+{
+	(void)query;
+	return answer_page(f, c, PAGE_METRICS_TYPE, page_metrics_write);
+}
+
 static enum MHD_Result page_health(
 	struct front_http *f, struct MHD_Connection *c, struct span query)
 {
@@ -242,6 +250,7 @@ static const struct page {
 	{"/scrape", page_scrape},
 	{"/", page_status},
 	{"/stats", page_stats},
+	{"/metrics", page_metrics},
 	{"/health", page_health},
 };
 

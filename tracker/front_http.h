@@ -9,8 +9,8 @@
 struct announce_rules;
 
 /* The tracker over HTTP, by libmicrohttpd with threads of its own: /announce,
- * /scrape, /, /stats and /health on one listening address.  Reads and writes
- * only; what is right is decided in announce.c. */
+ * /scrape, /, /stats, /metrics and /health on one listening address.  Reads and
+ * writes only; what is right is decided in announce.c. */
 struct front_http;
 
 struct front_http_options {

@@ -1,8 +1,10 @@
 """tbt-tracker, asked by hand: every key of an announce, every page, every bad question."""
 import json
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 import urllib.error
@@ -353,10 +355,24 @@ def test_pages(lab):
     assert "seed" in numbers and "2" in numbers
 
 
+def test_metrics_are_as_prometheus_wants_them(lab):
+    tracker = lab.tracker()
+    announce(tracker, 1, left=0)
+    announce(tracker, 2)
+    status, page = get(tracker.base + "/metrics")
+    assert status == 200 and page.endswith(b"\n")
+    samples = dict(line.rsplit(" ", 1) for line in page.decode().splitlines() if not line.startswith("#"))
+    for name, value in {'peers{role="seeder"}': 1, 'peers{role="leecher"}': 1, "swarms": 1, "announces_total": 2, "refused_total": 0}.items():
+        assert samples["tbt_tracker_" + name] == str(value)
+    if shutil.which("promtool"):
+        checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True)
+        assert checked.returncode == 0 and not checked.stderr, checked.stderr
+
+
 def test_pages_escape_what_clients_sent(lab):
     tracker = lab.tracker()
     announce(tracker, 1, peer_id=b"<script>alert(1)</s>", info_hash=b"<script>alert(1)</s>", event="started")
-    for path in ("/", "/stats", "/?x=<script>alert(1)</script>", "/nothing?<script>"):
+    for path in ("/", "/stats", "/metrics", "/?x=<script>alert(1)</script>", "/nothing?<script>"):
         assert b"<script>alert" not in raw(tracker, ("GET %s HTTP/1.1\r\nHost: <script>alert\r\nUser-Agent: <script>alert(1)\r\n"
                                                      "Connection: close\r\n\r\n" % path).encode())
 
