@@ -1,5 +1,6 @@
 """tbt-tracker, asked by hand: every key of an announce, every page, every bad question."""
 import json
+import re
 import shutil
 import signal
 import socket
@@ -348,6 +349,8 @@ def test_pages(lab):
     announce(tracker, 2)
     status, page = get(tracker.base + "/")
     assert status == 200 and b"<html" in page.lower()
+    assert b"<noscript>" in page and b"<svg" in page
+    assert not re.search(rb"(src|href)\s*=\s*[\"']?(https?:|//)", page), "it needs nothing from elsewhere"
     assert get(tracker.base + "/health")[0] == 200
     status, stats = get(tracker.base + "/stats")
     assert status == 200
