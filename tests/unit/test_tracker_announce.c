@@ -11,6 +11,7 @@
 #include "tracker/allow_list.h"
 #include "tracker/announce.h"
 #include "tracker/counters.h"
+#include "tracker/page_metrics.h"
 #include "tracker/page_stats.h"
 #include "tracker/page_status.h"
 #include "tracker/store_memory.h"
@@ -202,8 +203,8 @@ Test(tracker_announce, pages_show_the_figures)
 	page_status_write(&figures, &page);
 	buffer_append(&page, "", 1);
 	cr_assert_not(page.failed);
-	cr_expect(strstr((char *)page.bytes, "<dd>11</dd>"));
-	cr_expect(strstr((char *)page.bytes, "<dd>55</dd>"));
+	cr_expect(strstr((char *)page.bytes, "id=\"n-swarms\">11</dd>"));
+	cr_expect(strstr((char *)page.bytes, "id=\"n-peers\">55</dd>"));
 	buffer_finish(&page);
 
 	buffer_init(&page, 16 * 1024);
@@ -211,6 +212,18 @@ Test(tracker_announce, pages_show_the_figures)
 	buffer_append(&page, "", 1);
 	cr_assert_not(page.failed);
 	cr_expect(strstr((char *)page.bytes, "\"peers\": 55"));
+	buffer_finish(&page);
+
+	buffer_init(&page, 16 * 1024);
+	page_metrics_write(&figures, &page);
+	buffer_append(&page, "", 1);
+	cr_assert_not(page.failed);
+	cr_expect(strstr((char *)page.bytes,
+		"# TYPE tbt_tracker_peers gauge\n"
+		"tbt_tracker_peers{role=\"seeder\"} 22\n"
+		"tbt_tracker_peers{role=\"leecher\"} 33\n"));
+	cr_expect(strstr(
+		(char *)page.bytes, "\ntbt_tracker_announces_total 44\n"));
 	buffer_finish(&page);
 
 	buffer_init(&page, 10);
