@@ -294,6 +294,11 @@ static void tell_progress(
 	uint64_t downloaded = st->downloaded, uploaded = st->uploaded;
 	uint8_t map[PROGRESS_MAP_CELLS];
 
+	if (st->state == STATE_FETCHING)
+		session_torrent_emit(st,
+			&(struct event){.kind = EVENT_PROGRESS,
+				.progress = {.peers = counts.connected,
+					.eta_s = -1}});
 	if (!session_torrent_open(st))
 		return;
 	uint64_t done = torrent_have_bytes(st->torrent);

@@ -60,9 +60,9 @@ struct event {
 			uint32_t pieces;
 		} checked;
 		struct {
-			uint64_t done; /* verified bytes */
-			uint64_t total;
-			uint64_t down; /* bytes a second, lately */
+			uint64_t done;  /* verified bytes */
+			uint64_t total; /* 0: metadata is still to come */
+			uint64_t down;  /* bytes a second, lately */
 			uint64_t up;
 			uint64_t downloaded; /* payload bytes of this run */
 			uint64_t uploaded;

@@ -44,7 +44,7 @@ struct session_torrent {
 	enum session_mode mode;
 	struct storage *storage; /* NULL while FETCHING, as the next one */
 	struct torrent *torrent;
-	struct announcer *announcer; /* from the end of the check on */
+	struct announcer *_Atomic announcer; /* from when peers are wanted on */
 
 	/* By a magnet link; else NULL and empty. */
 	const struct magnet *magnet;

@@ -143,6 +143,12 @@ void progress_destroy(struct progress *p)
 	free(p);
 }
 
+static void name_entry(struct entry *e, const struct event *event)
+{
+	text_escape_str(event->name ? event->name : "", e->shown.name,
+		sizeof(e->shown.name));
+}
+
 /* The event's torrent; NULL: about none, or no memory to show it. */
 static struct entry *entry_of(struct progress *p, const struct event *event)
 {
@@ -164,8 +170,7 @@ static struct entry *entry_of(struct progress *p, const struct event *event)
 		.plain_due_ms = clock_ms() + PLAIN_FIRST_MS,
 	};
 	e->shown.eta_s = -1;
-	text_escape_str(event->name ? event->name : "", e->shown.name,
-		sizeof(e->shown.name));
+	name_entry(e, event);
 	return e;
 }
 
@@ -348,6 +353,7 @@ static void on_metadata_locked(
 	char length[TEXT_UNIT_SIZE];
 	char piece[TEXT_UNIT_SIZE];
 
+	name_entry(e, event); /* a magnet link may have called it otherwise */
 	e->shown.total = event->metadata.length;
 	say_locked(p, "%s: %s in %zu file%s, %" PRIu32 " piece%s of %s",
 		e->shown.name, text_size(event->metadata.length, length),
@@ -373,8 +379,9 @@ static void on_progress_locked(struct entry *e, const struct event *event)
 {
 	struct progress_torrent *t = &e->shown;
 
-	t->state =
-		event->progress.seeding ? PROGRESS_SEEDING : PROGRESS_LEECHING;
+	t->state = event->progress.total == 0 ? PROGRESS_FETCHING
+		: event->progress.seeding     ? PROGRESS_SEEDING
+					      : PROGRESS_LEECHING;
 	t->done = event->progress.done;
 	t->total = event->progress.total;
 	t->down = event->progress.down;

@@ -243,6 +243,10 @@ static void fill(struct fields *f, const struct progress_torrent *t, bool utf8)
 	case PROGRESS_STARTING:
 		field_set(f, FIELD_DOWN, "starting");
 		return;
+	case PROGRESS_FETCHING:
+		field_set(f, FIELD_DOWN, "metadata");
+		set_peers(f, t);
+		return;
 	case PROGRESS_FAILED:
 		field_set(f, FIELD_DOWN, "failed");
 		return;
@@ -334,6 +338,7 @@ static const char *bar_colour(enum progress_state state)
 	case PROGRESS_FAILED:
 		return "\x1b[31m"; /* red */
 	case PROGRESS_STARTING:
+	case PROGRESS_FETCHING:
 	case PROGRESS_LEECHING:
 	case PROGRESS_STOPPED:
 		break;
@@ -485,6 +490,10 @@ const char *progress_format_plain(
 	case PROGRESS_CHECKING:
 		snprintf(ret, size, "%s: checking, %.1f%%, %s", t->name,
 			percent(t), amount_start);
+		break;
+	case PROGRESS_FETCHING:
+		snprintf(ret, size, "%s: fetching metadata, %s", t->name,
+			f.text[FIELD_PEERS]);
 		break;
 	case PROGRESS_STARTING:
 	case PROGRESS_FAILED:

@@ -12,6 +12,7 @@
 
 enum progress_state {
 	PROGRESS_STARTING,
+	PROGRESS_FETCHING, /* the metadata of a magnet link */
 	PROGRESS_CHECKING,
 	PROGRESS_LEECHING,
 	PROGRESS_SEEDING,

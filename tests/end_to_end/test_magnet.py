@@ -147,6 +147,8 @@ def test_without_peers_it_waits_and_stops_at_once(lab):
     taker = leech(lab, magnet(torrent, tracker.url), lab.path("out"))
     started = tracker.wait_for("started")
     assert started.number("left") > 0
+    told = taker.wait_for("progress")
+    assert told["done"] == told["total"] == 0
     assert taker.terminate() == 1
     assert len(taker.stderr.splitlines()) == 1
     assert not lab.path("out").exists() or not any(lab.path("out").iterdir())

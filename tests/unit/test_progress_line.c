@@ -202,6 +202,9 @@ Test(progress_line, plain_lines_are_for_reading)
 	t.state = PROGRESS_CHECKING;
 	cr_expect_str_eq(progress_format_plain(&t, line, sizeof(line)),
 		"moby.txt: checking, 62.5%, 640.1 of 1,024.0 MiB");
+	t.state = PROGRESS_FETCHING;
+	cr_expect_str_eq(progress_format_plain(&t, line, sizeof(line)),
+		"moby.txt: fetching metadata, 1 peer");
 	t.state = PROGRESS_FAILED;
 	cr_expect_str_eq(progress_format_plain(&t, line, sizeof(line)),
 		"moby.txt: failed");
