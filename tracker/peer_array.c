@@ -173,17 +173,19 @@ static struct peer_chunk *resized(const struct peer_family *family,
 		chunk, sizeof(*chunk) + rounded(count) * entry_size(family));
 }
 
-/* Put an entry at the end.  False: out of memory. */
+/* Put an entry at the end; the first one makes the chunk.  False: out of
+ * memory, nothing changed. */
 static bool append(const struct peer_family *family, struct peer_chunk **chunk,
 	const uint8_t *entry)
 {
-	uint32_t count = (*chunk)->count;
+	uint32_t count = *chunk ? (*chunk)->count : 0;
 
 	if (count % CHUNK_STEP == 0) {
 		struct peer_chunk *larger = resized(family, *chunk, count + 1);
 
 		if (!larger)
 			return false;
+		larger->count = count;
 		*chunk = larger;
 	}
 	memcpy(entry_at(family, *chunk, count), entry, entry_size(family));
@@ -361,12 +363,8 @@ bool peer_array_add(struct peer_array *p, const struct peer_family *family,
 
 	memcpy(entry, key.bytes, sizeof(key.bytes));
 	set_state(family, entry, state);
-	if (p->chunk_count == 0) {
-		p->one = chunk_create(family, 1);
-		if (!p->one)
-			return false;
+	if (p->chunk_count == 0)
 		p->chunk_count = 1;
-	}
 	if (p->count >= p->chunk_count * CHUNK_MEAN)
 		split(p, family);
 
