@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/command_common.h"
+#include "client/discovery/dht_entrances.h"
 #include "client/session/events.h"
 #include "client/torrent/magnet.h"
 #include "client/ui/json_events.h"
@@ -26,6 +27,7 @@ enum {
 	MAX_ADDRESSES = 8,      /* used of one --peer's name */
 	MAX_OPEN_FILES = 65536, /* asked for: more would only cost tables */
 	SHOWN_SIZE = 128,
+	HOST_SIZE = 256,
 };
 
 /* A run under way; what it holds is released by finish(). */
@@ -37,6 +39,9 @@ struct running {
 	size_t magnet_count;
 	struct endpoint *peers;
 	size_t peer_count;
+	struct dht_entrance *dht_nodes;
+	char (*dht_hosts)[HOST_SIZE];
+	size_t dht_node_count;
 	struct endpoint bind;
 	struct progress *progress;
 	struct events *events;
@@ -44,12 +49,28 @@ struct running {
 	int signals;
 };
 
+/* "HOST:PORT", where HOST is no address. */
+static bool split_name(const char *text, char host[HOST_SIZE], uint16_t *ret)
+{
+	const char *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	uint64_t port;
+
+	if (len == 0 || len >= HOST_SIZE || memchr(text, ':', len) ||
+		!text_parse_number(colon + 1, 1, UINT16_MAX, &port))
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	*ret = (uint16_t)port;
+	return true;
+}
+
 /* An address of its own, or a name to look up: all its addresses count. */
 static bool resolve_peer(struct running *r, const char *text, struct error *err)
 {
-	char host[256];
+	char host[HOST_SIZE];
 	char shown[SHOWN_SIZE];
-	uint64_t port;
+	uint16_t port;
 
 	text_escape_str(text, shown, sizeof(shown));
 	if (endpoint_parse(text, &r->peers[r->peer_count])) {
@@ -60,14 +81,9 @@ static bool resolve_peer(struct running *r, const char *text, struct error *err)
 		return true;
 	}
 
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	if (len == 0 || len >= sizeof(host) ||
-		!text_parse_number(colon + 1, 1, UINT16_MAX, &port))
+	if (!split_name(text, host, &port))
 		return error_set(
 			err, "--peer: wants HOST:PORT, not '%s'", shown);
-	memcpy(host, text, len);
-	host[len] = '\0';
 
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *found;
@@ -82,7 +98,7 @@ static bool resolve_peer(struct running *r, const char *text, struct error *err)
 
 		if (!endpoint_from_sockaddr(a->ai_addr, &e))
 			continue;
-		e.port = (uint16_t)port;
+		e.port = port;
 		r->peers[r->peer_count++] = e;
 	}
 	freeaddrinfo(found);
@@ -100,6 +116,43 @@ static bool resolve_peers(struct running *r, struct error *err)
 		return error_set(err, "--peer: out of memory");
 	for (size_t i = 0; i < peers->count; i++)
 		if (!resolve_peer(r, peers->items[i], err))
+			return false;
+	return true;
+}
+
+/* Names are looked up when they are needed, and hold up nothing. */
+static bool parse_dht_node(
+	struct running *r, const char *text, struct error *err)
+{
+	char *host = r->dht_hosts[r->dht_node_count];
+	struct dht_entrance *node = &r->dht_nodes[r->dht_node_count];
+	char shown[SHOWN_SIZE];
+	struct endpoint e;
+
+	node->host = host;
+	if (endpoint_parse(text, &e) && endpoint_dialable(&e)) {
+		endpoint_print_ip(&e, host);
+		node->port = e.port;
+	} else if (!split_name(text, host, &node->port)) {
+		return error_set(err, "--dht-node: wants HOST:PORT, not '%s'",
+			text_escape_str(text, shown, sizeof(shown)));
+	}
+	r->dht_node_count++;
+	return true;
+}
+
+static bool parse_dht_nodes(struct running *r, struct error *err)
+{
+	const struct option_list *nodes = &r->run->options->dht_nodes;
+
+	if (nodes->count == 0)
+		return true;
+	r->dht_nodes = calloc(nodes->count, sizeof(*r->dht_nodes));
+	r->dht_hosts = calloc(nodes->count, sizeof(*r->dht_hosts));
+	if (!r->dht_nodes || !r->dht_hosts)
+		return error_set(err, "--dht-node: out of memory");
+	for (size_t i = 0; i < nodes->count; i++)
+		if (!parse_dht_node(r, nodes->items[i], err))
 			return false;
 	return true;
 }
@@ -284,6 +337,9 @@ static bool start(struct running *r, struct error *err)
 		.seed_time_s = run->seed_time_s,
 		.seed_ratio = run->seed_ratio,
 		.no_pex = o->no_pex,
+		.no_dht = o->no_dht,
+		.dht_nodes = r->dht_nodes,
+		.dht_node_count = r->dht_node_count,
 	};
 
 	r->session = session_create(&options, r->events, err);
@@ -328,6 +384,8 @@ static void finish(struct running *r)
 	free(r->magnets);
 	free(r->torrents);
 	free(r->peers);
+	free(r->dht_nodes);
+	free(r->dht_hosts);
 	if (r->signals >= 0)
 		close(r->signals);
 }
@@ -347,7 +405,8 @@ int run_session(const struct run *run)
 	struct error err;
 	int status = 1;
 
-	if (!parse_bind(&r, &err) || !resolve_peers(&r, &err)) {
+	if (!parse_bind(&r, &err) || !parse_dht_nodes(&r, &err) ||
+		!resolve_peers(&r, &err)) {
 		status = 2;
 		goto out;
 	}

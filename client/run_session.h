@@ -19,6 +19,7 @@ struct run_options {
 	uint64_t download_limit;
 	uint64_t upload_limit;
 	bool no_dht;
+	struct option_list dht_nodes;
 	bool no_pex;
 	bool no_lsd;
 	bool no_portmap;
@@ -54,6 +55,9 @@ struct run_options {
 		"the same for what is sent (0)", 0, 0}, \
 	{0, "no-dht", OPTION_FLAG, &(o)->no_dht, NULL, \
 		"find no peers by DHT", 0, 0}, \
+	{0, "dht-node", OPTION_LIST, &(o)->dht_nodes, "HOST:PORT", \
+		"enter the DHT by this node (repeatable;\n" \
+		"the usual public ones)", 0, 0}, \
 	{0, "no-pex", OPTION_FLAG, &(o)->no_pex, NULL, \
 		"find no peers by peer exchange", 0, 0}, \
 	{0, "no-lsd", OPTION_FLAG, &(o)->no_lsd, NULL, \

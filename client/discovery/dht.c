@@ -481,7 +481,7 @@ static void run_searches(struct dht *d, uint64_t now_ms)
 		if (!s->running)
 			continue;
 		search_on(d, i, now_ms);
-		if (dht_search_over(&s->s))
+		if (dht_search_over(&s->s, now_ms))
 			end_search(d, s, now_ms);
 	}
 }

@@ -106,15 +106,20 @@ void dht_search_failed(struct dht_search *s, const struct endpoint *address)
 	s->count--;
 }
 
-bool dht_search_over(const struct dht_search *s)
+bool dht_search_over(const struct dht_search *s, uint64_t now_ms)
 {
 	bool may_ask = s->asked < DHT_SEARCH_ASKED_MAX;
+	size_t seen = 0;
 
-	for (size_t i = 0; i < s->count && i < DHT_K; i++) {
-		if (s->nearest[i].state == CANDIDATE_NEW && may_ask)
+	for (size_t i = 0; i < s->count && seen < DHT_K; i++) {
+		const struct dht_candidate *c = &s->nearest[i];
+
+		if (slow(c, now_ms))
+			continue;
+		if (c->state == CANDIDATE_ASKED ||
+			(c->state == CANDIDATE_NEW && may_ask))
 			return false;
-		if (s->nearest[i].state == CANDIDATE_ASKED)
-			return false;
+		seen++;
 	}
 	return true;
 }

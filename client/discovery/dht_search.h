@@ -20,8 +20,9 @@ enum {
 	DHT_SEARCH_MAX = 64,
 	DHT_SEARCH_ASKED_MAX = 120,
 	DHT_SEARCH_ALPHA = 4,
-	/* One that has not answered for so long is still waited for, but
-	 * another may be asked meanwhile. */
+	/* One that has not answered for so long is likely dead: another is
+	 * asked in its place, and the search ends without it.  Should it answer
+	 * while that goes on, it counts again. */
 	DHT_SEARCH_SLOW_MS = 1000,
 };
 
@@ -56,6 +57,6 @@ void dht_search_answered(struct dht_search *s, const struct endpoint *address,
 void dht_search_failed(struct dht_search *s, const struct endpoint *address);
 
 /* Nobody is left to be asked or to be waited for. */
-bool dht_search_over(const struct dht_search *s);
+bool dht_search_over(const struct dht_search *s, uint64_t now_ms);
 
 #endif

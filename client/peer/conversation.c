@@ -88,6 +88,15 @@ static struct block_ref ref_of(
 	};
 }
 
+static void send_port(struct conversation *c, uint16_t port)
+{
+	uint8_t bytes[SMALL_MESSAGE];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+
+	wire_write_port(&w, port);
+	append(c, &w);
+}
+
 static bool send_pieces(struct conversation *c)
 {
 	size_t len = bitfield_wire_size(c->have.count);
@@ -182,6 +191,8 @@ bool conversation_begin(struct conversation *c,
 	}
 	if (c->extended)
 		send_extended_handshake(c, start->port);
+	if (start->dht_port != 0 && !metainfo(c)->private)
+		send_port(c, start->dht_port);
 	return true;
 }
 
@@ -895,8 +906,12 @@ enum conversation_verdict conversation_message(struct conversation *c,
 		return CONVERSATION_GOES_ON;
 	case WIRE_EXTENDED:
 		return extended(c, message, now_ms);
-	case WIRE_PIECE: /* by way of conversation_expect() */
 	case WIRE_PORT:
+		/* One is enough: it must not make us knock at all its ports. */
+		if (c->dht_port == 0 && !metainfo(c)->private)
+			c->dht_port = message->port;
+		return CONVERSATION_GOES_ON;
+	case WIRE_PIECE: /* by way of conversation_expect() */
 	case WIRE_SUGGEST:
 	case WIRE_ALLOWED_FAST:
 	case WIRE_KEEP_ALIVE:

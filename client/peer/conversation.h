@@ -86,6 +86,7 @@ struct conversation {
 	uint64_t pex_due_ms; /* when it may be told more */
 
 	uint16_t listen_port;          /* its `p`; 0: not said */
+	uint16_t dht_port;             /* by its first PORT; 0: none came */
 	char client[CLIENT_NAME_SIZE]; /* its `v`; "" */
 
 	struct bitfield have; /* ours, as far as we have told it */
@@ -132,9 +133,10 @@ struct conversation_start {
 	int wake_fd;
 	bool fast; /* both sides speak it */
 	bool extended;
-	bool give_only; /* we seed, perhaps only a part: never ask */
-	uint16_t port;  /* ours, for the extended handshake */
-	bool pex;       /* tell it of others, and listen; never if private */
+	bool give_only;    /* we seed, perhaps only a part: never ask */
+	uint16_t port;     /* ours, for the extended handshake */
+	bool pex;          /* tell it of others, and listen; never if private */
+	uint16_t dht_port; /* of our DHT node; 0: do not say; private: not */
 };
 
 /* Handshakes have been exchanged.  False: out of memory.  Joins the torrent and

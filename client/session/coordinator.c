@@ -8,6 +8,7 @@
 
 #include "client/discovery/announcer.h"
 #include "client/discovery/peer_queue.h"
+#include "client/discovery/udp_socket.h"
 #include "client/session/events.h"
 #include "client/session/peer_book.h"
 #include "client/session/session_context.h"
@@ -37,6 +38,7 @@ enum {
 struct watch {
 	bool ended;                    /* done or failed, and dealt with */
 	bool seeding;                  /* and the book was told */
+	bool dht, dht_hungry;          /* what the DHT was told */
 	uint64_t downloaded, uploaded; /* at the last progress */
 	double down, up;               /* bytes a second, smoothed */
 
@@ -210,6 +212,26 @@ static void end_torrent(struct coordinator *c, struct session_torrent *st)
 		announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
 }
 
+/* What the DHT is asked to do: nothing for a private torrent (BEP 27). */
+static void tell_dht(
+	struct coordinator *c, struct session_torrent *st, bool hungry)
+{
+	struct watch *w = &c->watches[st->index];
+	struct udp_socket *udp = c->session->udp;
+	const struct metainfo *m = st->m;
+	bool wanted = !m->private &&
+		(session_torrent_open(st) || st->state == STATE_FETCHING);
+
+	if (!udp || (wanted == w->dht && (!wanted || hungry == w->dht_hungry)))
+		return;
+	/* No room: again at the next tick. */
+	if (wanted ? !udp_socket_want(udp, &m->info_hash, hungry)
+		   : !udp_socket_forget(udp, &m->info_hash))
+		return;
+	w->dht = wanted;
+	w->dht_hungry = hungry;
+}
+
 static void look_after(
 	struct coordinator *c, struct session_torrent *st, uint64_t now_ms)
 {
@@ -227,11 +249,13 @@ static void look_after(
 	}
 	if (st->state == STATE_SEEDING && seeded_enough(c, st, now_ms))
 		(void)session_torrent_advance(st, STATE_SEEDING, STATE_DONE);
-	if ((st->state == STATE_LEECHING || st->state == STATE_FETCHING) &&
-		st->announcer &&
+	bool hungry =
+		(st->state == STATE_LEECHING || st->state == STATE_FETCHING) &&
 		peer_book_count(c->book, st->index) < HUNGRY_ADDRESSES &&
-		worker_pool_counts(c->pool, st->index).connected == 0)
+		worker_pool_counts(c->pool, st->index).connected == 0;
+	if (hungry && st->announcer)
 		announcer_hungry(st->announcer);
+	tell_dht(c, st, hungry);
 	if (st->state == STATE_DONE || st->state == STATE_FAILED)
 		end_torrent(c, st);
 }

@@ -72,6 +72,8 @@ static bool send_handshake(struct worker *w, struct greeting *g,
 	struct handshake ours = {
 		.fast = true,
 		.extended = true,
+		.dht = w->session->udp &&
+			!w->session->torrents[g->torrent].m->private,
 		.info_hash = *hash,
 	};
 	uint8_t bytes[HANDSHAKE_SIZE];

@@ -14,6 +14,7 @@
 #include "client/discovery/http_tracker.h"
 #include "client/discovery/peer_queue.h"
 #include "client/peer/handshake.h"
+#include "client/discovery/udp_socket.h"
 #include "client/peer/metadata_exchange.h"
 #include "client/session/coordinator.h"
 #include "client/session/keeper.h"
@@ -30,6 +31,7 @@
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
 #include "shared/metainfo.h"
+#include "shared/log.h"
 #include "shared/random_bytes.h"
 
 enum {
@@ -44,6 +46,8 @@ enum {
 	 * trackers, files, the standard ones. */
 	SPARE_DESCRIPTORS = 20,
 };
+	/* Nodes to enter the DHT by that torrents name. */
+	MAX_TORRENT_NODES = 64,
 
 /* A thread that waits for the metadata of a magnet link. */
 struct fetcher {
@@ -233,6 +237,79 @@ static void open_to_peers(struct session *s, struct session_torrent *st,
 	worker_pool_nudge(s->pool); /* some may wait for it */
 	(void)peer_queue_push(s->context.queue,
 		&(struct candidate){.source = FROM_KEEPER,
+/* ---- DHT ---- */
+
+static void take_dht_peers(void *arg, const struct info_hash *torrent,
+	const struct endpoint *peers, size_t count)
+{
+	struct session *s = arg;
+	struct candidate c = {.source = FROM_DHT, .torrent = -1, .socket = -1};
+
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		const struct metainfo *m = s->context.torrents[i].m;
+
+		if (info_hash_equal(&m->info_hash, torrent) && !m->private)
+			c.torrent = (int)i;
+	}
+	for (size_t i = 0; c.torrent >= 0 && i < count; i++) {
+		c.address = peers[i];
+		if (!peer_queue_push(s->context.queue, &c))
+			return;
+	}
+}
+
+/* Those that the user and the torrents name; the user's first. */
+static struct dht_entrance *list_entrances(
+	const struct session *s, size_t *ret_count)
+{
+	const struct session_options *o = &s->options;
+	size_t max = o->dht_node_count + MAX_TORRENT_NODES;
+	struct dht_entrance *list = calloc(max, sizeof(*list));
+	size_t count = 0;
+
+	for (; list && count < o->dht_node_count; count++)
+		list[count] = o->dht_nodes[count];
+	for (size_t i = 0; list && i < s->context.torrent_count; i++) {
+		const struct metainfo *m = s->context.torrents[i].m;
+
+		for (size_t j = 0; j < m->node_count && count < max; j++)
+			list[count++] = (struct dht_entrance){
+				m->nodes[j].host, m->nodes[j].port};
+	}
+	*ret_count = count;
+	return list;
+}
+
+/* Only if there is a torrent that may use it.  Without it the other sources of
+ * peers are left. */
+static void open_dht(struct session *s)
+{
+	const struct session_options *o = &s->options;
+	bool allowed = false;
+	struct error err;
+
+	for (size_t i = 0; i < s->context.torrent_count; i++)
+		allowed |= !s->context.torrents[i].m->private;
+	if (o->no_dht || !allowed)
+		return;
+
+	struct udp_options udp = {
+		.port = s->context.port,
+		.bind = o->bind,
+		/* Nobody in public can be reached from loopback. */
+		.public = o->dht_node_count == 0 &&
+			!(o->bind && endpoint_is_loopback(o->bind)),
+		.ctx = s,
+		.peers = take_dht_peers,
+	};
+	struct dht_entrance *entrances = list_entrances(s, &udp.entrance_count);
+	udp.entrances = entrances;
+	s->context.udp = udp_socket_open(&udp, &err);
+	if (!s->context.udp)
+		log_verbose("%s; no DHT", err.text);
+	free(entrances);
+}
+
 			.torrent = st->index,
 			.socket = -1});
 }
@@ -360,6 +437,7 @@ bool session_start(struct session *s, struct error *err)
 		return false;
 	s->fetchers = calloc(s->context.torrent_count, sizeof(*s->fetchers));
 	if (!s->fetchers)
+	open_dht(s);
 		return error_set(err, "session: out of memory");
 	int error = pthread_create(&s->starter, NULL, run_starter, s);
 	if (error != 0) {
@@ -467,6 +545,8 @@ bool session_stop(struct session *s, struct error *err)
 		}
 	}
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
+	udp_socket_destroy(s->context.udp);
+	s->context.udp = NULL;
 		announcer_destroy(s->context.torrents[i].announcer);
 		s->context.torrents[i].announcer = NULL;
 	}

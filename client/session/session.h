@@ -9,6 +9,7 @@
 #include "shared/endpoint.h"
 #include "shared/error.h"
 
+struct dht_entrance;
 struct magnet;
 struct metainfo;
 
@@ -39,6 +40,11 @@ struct session_options {
 	uint64_t seed_time_s; /* UINT64_MAX: without end */
 	double seed_ratio;    /* < 0: none */
 	bool no_pex;
+	bool no_dht;
+	/* To enter the DHT by; none: the usual public ones.  Live as long as
+	 * the session. */
+	const struct dht_entrance *dht_nodes;
+	size_t dht_node_count;
 };
 
 struct session *session_create(const struct session_options *options,

@@ -16,6 +16,7 @@ struct peer_queue;
 struct rate_limit;
 struct session_torrent;
 struct swarm_members;
+struct udp_socket;
 
 /* What all threads of a session share; set before they start, then only read
  * (the things pointed to see to themselves). */
@@ -32,6 +33,7 @@ struct session_context {
 	struct events *events;
 	bool pex;                      /* peers are told of others */
 	struct swarm_members *members; /* of whom */
+	struct udp_socket *udp;        /* NULL: no DHT */
 	struct session_torrent *torrents;
 	size_t torrent_count;
 };

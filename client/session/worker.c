@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "client/discovery/udp_socket.h"
 #include "client/peer/conversation.h"
 #include "client/peer/intake.h"
 #include "client/session/events.h"
@@ -41,6 +42,7 @@ struct talk {
 	uint64_t pause_until_ms;
 	uint64_t send_since_ms; /* when something of a batch was last sent */
 	uint64_t counted;       /* payload that was counted already */
+	bool told_node;         /* the DHT was, of the peer's node */
 
 	/* As others may be told of it; port 0: it cannot be dialled yet. */
 	bool dialled;
@@ -283,6 +285,19 @@ static void wait_for_more(struct talk *t, uint64_t now_ms)
 		t->maybe_readable = true;
 }
 
+/* It has a node of the DHT, which may be asked whether it is there. */
+static void hear_of_node(struct talk *t)
+{
+	struct udp_socket *udp = t->worker->session->udp;
+	struct endpoint node = t->conversation.peer.pick.address;
+
+	if (!udp || t->told_node || t->conversation.dht_port == 0)
+		return;
+	t->told_node = true;
+	node.port = t->conversation.dht_port;
+	udp_socket_node(udp, &node);
+}
+
 /* ---- the loop ---- */
 
 static struct talk_end converse(struct talk *t)
@@ -326,6 +341,7 @@ static struct talk_end converse(struct talk *t)
 			return verdict_end(t, verdict);
 		if (closed)
 			return (struct talk_end){PEER_END_CLOSED, "closed"};
+		hear_of_node(t);
 		if (!moved)
 			wait_for_more(t, now);
 	}
@@ -382,6 +398,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.pex = s->pex,
 	};
 
+		.dht_port = s->udp && g->theirs.dht ? s->port : 0,
 	if (conversation_begin(&t.conversation, &start, clock_ms())) {
 		intake_begin(&t.intake, &t.conversation, s->blocks);
 		outgoing_begin(&t.outgoing, t.st, &t.conversation);

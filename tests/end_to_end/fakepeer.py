@@ -19,7 +19,7 @@ PROTOCOL = b"\x13BitTorrent protocol"
 CHOKE, UNCHOKE, INTERESTED, NOT_INTERESTED, HAVE, BITFIELD, REQUEST, PIECE, CANCEL, PORT = range(10)
 SUGGEST, HAVE_ALL, HAVE_NONE, REJECT, ALLOWED_FAST = 13, 14, 15, 16, 17
 EXTENDED = 20
-FAST_BIT, EXTENDED_BIT = (7, 0x04), (5, 0x10)  # byte and mask in the reserved bytes
+FAST_BIT, EXTENDED_BIT, DHT_BIT = (7, 0x04), (5, 0x10), (7, 0x01)  # byte and mask in the reserved bytes
 BLOCK = 16384
 
 
@@ -27,9 +27,9 @@ class Closed(Exception):
     """The other side went away."""
 
 
-def reserved_bytes(fast=True, extended=True):
+def reserved_bytes(fast=True, extended=True, dht=False):
     bits = bytearray(8)
-    for wanted, (byte, mask) in ((fast, FAST_BIT), (extended, EXTENDED_BIT)):
+    for wanted, (byte, mask) in ((fast, FAST_BIT), (extended, EXTENDED_BIT), (dht, DHT_BIT)):
         if wanted:
             bits[byte] |= mask
     return bytes(bits)
@@ -129,9 +129,9 @@ class Connection:
 
     # Handshakes
 
-    def send_handshake(self, fast=True, extended=True, info_hash=None, peer_id=None, protocol=PROTOCOL):
+    def send_handshake(self, fast=True, extended=True, info_hash=None, peer_id=None, protocol=PROTOCOL, dht=False):
         self.fast = fast
-        self.send_raw(protocol + reserved_bytes(fast, extended) + (info_hash or self.torrent.info_hash) +
+        self.send_raw(protocol + reserved_bytes(fast, extended, dht) + (info_hash or self.torrent.info_hash) +
                       (peer_id or self.peer_id))
 
     def receive_handshake(self):

@@ -194,17 +194,17 @@ class JsonProcess(Process):
         return self.wait_until(lambda: self.find(event, where, start), "event '%s'" % event, timeout)
 
 
-def loopback(bind="127.0.0.1", port=0):
+def loopback(bind="127.0.0.1", port=0, dht=False):
     """The options that keep a client on this machine; port None: whichever it takes by itself."""
     where = [] if port is None else ["--port", str(port)]
-    return ["--bind", bind, *where, "--no-dht", "--no-lsd", "--no-portmap"]
+    return ["--bind", bind, *where, *([] if dht else ["--no-dht"]), "--no-lsd", "--no-portmap"]
 
 
 class Client(JsonProcess):
     """tbt-client leech or seed, on loopback, with nothing but what the test gives it."""
 
-    def __init__(self, command, arguments, bind="127.0.0.1", port=0, name=None, prefix=(), **kw):
-        super().__init__([*prefix, find_program("tbt-client"), command, *arguments, "--json", *loopback(bind, port)],
+    def __init__(self, command, arguments, bind="127.0.0.1", port=0, name=None, prefix=(), dht=False, **kw):
+        super().__init__([*prefix, find_program("tbt-client"), command, *arguments, "--json", *loopback(bind, port, dht)],
                          name or command, **kw)
         self.bind = bind
 

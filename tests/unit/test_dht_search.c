@@ -44,7 +44,7 @@ Test(dht_search, the_nearest_are_asked_first_and_four_at_once)
 	struct dht_search s;
 
 	dht_search_begin(&s, &target);
-	cr_expect(dht_search_over(&s));
+	cr_expect(dht_search_over(&s, 0));
 	for (unsigned i = 10; i > 0; i--)
 		hear(&s, i);
 	for (unsigned i = 1; i <= DHT_SEARCH_ALPHA; i++)
@@ -65,17 +65,17 @@ Test(dht_search, it_is_over_when_the_eight_nearest_have_answered)
 	for (unsigned i = 1; i <= 20; i++)
 		hear(&s, 10 * i);
 	for (unsigned i = 1; i <= DHT_K; i++) {
-		cr_expect_not(dht_search_over(&s));
+		cr_expect_not(dht_search_over(&s, 0));
 		cr_expect_eq(next(&s, 0), 10 * i);
 		answered(&s, 10 * i);
 	}
-	cr_expect(dht_search_over(&s));
+	cr_expect(dht_search_over(&s, 0));
 	cr_expect_eq(next(&s, 0), 0);
 	cr_expect_eq(s.answered, DHT_K);
 	cr_expect_eq(s.nearest[0].token_len, 3);
 	/* A nearer one turns up. */
 	hear(&s, 5);
-	cr_expect_not(dht_search_over(&s));
+	cr_expect_not(dht_search_over(&s, 0));
 	cr_expect_eq(next(&s, 0), 5);
 }
 
@@ -91,12 +91,26 @@ Test(dht_search, one_that_fails_makes_room_for_the_ninth)
 		if (d != 3)
 			answered(&s, d);
 	}
-	cr_expect_not(dht_search_over(&s));
+	cr_expect_not(dht_search_over(&s, 0));
 	struct dht_node n = node(3);
 	dht_search_failed(&s, &n.address);
 	cr_expect_eq(next(&s, 0), 9);
 	answered(&s, 9);
-	cr_expect(dht_search_over(&s));
+	cr_expect(dht_search_over(&s, 0));
+}
+
+Test(dht_search, a_slow_one_does_not_hold_up_the_end)
+{
+	struct dht_search s;
+
+	dht_search_begin(&s, &target);
+	hear(&s, 1);
+	hear(&s, 2);
+	cr_expect_eq(next(&s, 0), 1);
+	cr_expect_eq(next(&s, 0), 2);
+	answered(&s, 2);
+	cr_expect_not(dht_search_over(&s, DHT_SEARCH_SLOW_MS - 1));
+	cr_expect(dht_search_over(&s, DHT_SEARCH_SLOW_MS));
 }
 
 Test(dht_search, who_was_not_asked_cannot_answer)
@@ -155,5 +169,5 @@ Test(dht_search, whoever_names_endless_nodes_ends_it_all_the_same)
 	}
 	cr_expect_eq(asked, DHT_SEARCH_ASKED_MAX);
 	cr_expect_eq(s.count, DHT_SEARCH_MAX);
-	cr_expect(dht_search_over(&s));
+	cr_expect(dht_search_over(&s, 10000));
 }
