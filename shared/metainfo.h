@@ -43,6 +43,7 @@ struct metainfo_file {
 	bool pad;         /* BEP 47: zeros that are never on disk */
 	bool symlink;     /* BEP 47: not created */
 	bool executable;  /* BEP 47: told, never acted on */
+	bool mended;      /* `path` is not quite as the torrent has it */
 };
 
 struct metainfo_tracker {
@@ -50,15 +51,16 @@ struct metainfo_tracker {
 	const char *url;
 };
 
-struct metainfo {
 /* A node to enter the DHT by (BEP 5). */
 struct metainfo_node {
 	const char *host; /* a name or an address, without control characters */
 	uint16_t port;
 };
 
+struct metainfo {
 	struct info_hash info_hash;
 	const char *name; /* safe to create: the file, or the root folder */
+	bool name_mended; /* and not quite as the torrent has it */
 	bool multi_file;  /* files lie in a folder called `name` */
 	bool private;     /* BEP 27 */
 	bool hybrid;      /* has v2 keys too; used as v1 (BEP 52) */
@@ -74,10 +76,10 @@ struct metainfo_node {
 	struct metainfo_tracker *trackers; /* by tier */
 	size_t web_seed_count;
 	const char **web_seeds;
-
-	const char *comment;    /* "" if none; these come as they are, not */
 	size_t node_count; /* 0 if private */
 	struct metainfo_node *nodes;
+
+	const char *comment;    /* "" if none; these come as they are, not */
 	const char *created_by; /* escaped, but valid UTF-8 without NUL */
 	const char *source;     /* `source` in info: a tracker's tag */
 	int64_t created_s;      /* seconds since the epoch, 0 if not said */

@@ -254,9 +254,13 @@ Test(metainfo, utf8_names_are_taken_before_others)
 
 Test(metainfo, bad_characters_in_names_are_mended)
 {
-	struct metainfo m = parsed(MULTI(FILE_AT("4:a\n\xff\\2:ok")));
+	struct metainfo m =
+		parsed(MULTI(FILE_AT("4:a\n\xff\\2:ok") FILE_AT("2:\xc3\xa4")));
 
 	cr_expect_str_eq(m.files[0].path, "a___/ok");
+	cr_expect(m.files[0].mended);
+	cr_expect(!m.files[1].mended);
+	cr_expect(!m.name_mended);
 	metainfo_finish(&m);
 }
 
