@@ -24,6 +24,7 @@
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "client/session/swarm_members.h"
+#include "client/session/web_seed.h"
 #include "client/session/worker_pool.h"
 #include "client/storage/finisher.h"
 #include "client/torrent/block_pool.h"
@@ -228,6 +229,16 @@ static void start_announcer(struct session *s, struct session_torrent *st)
 
 /* ---- the starter ---- */
 
+static void start_web_seeds(struct session_torrent *st)
+{
+	if (st->magnet)
+		st->web_seeds = web_seeds_start(
+			st, st->magnet->web_seeds, st->magnet->web_seed_count);
+	else
+		st->web_seeds = web_seeds_start(
+			st, st->m->web_seeds, st->m->web_seed_count);
+}
+
 static void open_to_peers(struct session *s, struct session_torrent *st,
 	enum session_torrent_state state)
 {
@@ -330,6 +341,8 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 		return;
 	open_to_peers(s, st,
 		st->mode == SESSION_LEECH ? STATE_LEECHING : STATE_SEEDING);
+	if (st->state == STATE_LEECHING)
+		start_web_seeds(st);
 	session_torrent_tell_checked(st);
 }
 
@@ -462,12 +475,22 @@ static void *watch_stop(void *arg)
 	return NULL;
 }
 
-static void stop_announcers(struct session *s)
+/* They end side by side, while others are waited for. */
+static void stop_helpers(struct session *s)
 {
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		struct session_torrent *st = &s->context.torrents[i];
 		if (st->announcer)
 			announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
+		web_seeds_stop(st->web_seeds);
+	}
+}
+
+static void end_web_seeds(struct session *s)
+{
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		web_seeds_destroy(s->context.torrents[i].web_seeds);
+		s->context.torrents[i].web_seeds = NULL;
 	}
 }
 
@@ -524,7 +547,7 @@ bool session_stop(struct session *s, struct error *err)
 		pthread_join(s->starter, NULL);
 	s->starter_runs = false;
 	join_fetchers(s);
-	stop_announcers(s);
+	stop_helpers(s);
 	listener_destroy(s->listener);
 	s->listener = NULL;
 	peer_queue_close(s->context.queue);
@@ -532,7 +555,8 @@ bool session_stop(struct session *s, struct error *err)
 	s->coordinator = NULL;
 	worker_pool_destroy(s->pool);
 	s->pool = NULL;
-	/* No worker hands in pieces any more; what was handed in is done. */
+	end_web_seeds(s);
+	/* Nobody hands in pieces any more; what was handed in is done. */
 	finisher_destroy(s->context.finisher);
 	s->context.finisher = NULL;
 	keeper_destroy(s->keeper);

@@ -23,6 +23,7 @@ struct piece_check;
 struct session_context;
 struct storage;
 struct torrent;
+struct web_seeds;
 
 /* One torrent of a session, with all that belongs to it: its content on disk,
  * its shared state, its trackers, and how far it is. */
@@ -45,6 +46,7 @@ struct session_torrent {
 	struct storage *storage; /* NULL while FETCHING, as the next one */
 	struct torrent *torrent;
 	struct announcer *_Atomic announcer; /* from when peers are wanted on */
+	struct web_seeds *web_seeds; /* while it is leeched; NULL: none */
 
 	/* By a magnet link; else NULL and empty. */
 	const struct magnet *magnet;
