@@ -13,8 +13,8 @@
 #include "client/discovery/announcer.h"
 #include "client/discovery/http_tracker.h"
 #include "client/discovery/peer_queue.h"
-#include "client/peer/handshake.h"
 #include "client/discovery/udp_socket.h"
+#include "client/peer/handshake.h"
 #include "client/peer/metadata_exchange.h"
 #include "client/session/coordinator.h"
 #include "client/session/keeper.h"
@@ -31,8 +31,8 @@
 #include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
-#include "shared/metainfo.h"
 #include "shared/log.h"
+#include "shared/metainfo.h"
 #include "shared/random_bytes.h"
 
 enum {
@@ -46,9 +46,9 @@ enum {
 	/* Descriptors that are kept for other things than workers: listening,
 	 * trackers, files, the standard ones. */
 	SPARE_DESCRIPTORS = 20,
-};
 	/* Nodes to enter the DHT by that torrents name. */
 	MAX_TORRENT_NODES = 64,
+};
 
 /* A thread that waits for the metadata of a magnet link. */
 struct fetcher {
@@ -227,27 +227,6 @@ static void start_announcer(struct session *s, struct session_torrent *st)
 			st, "%s: no thread for its trackers", st->m->name);
 }
 
-/* ---- the starter ---- */
-
-static void start_web_seeds(struct session_torrent *st)
-{
-	if (st->magnet)
-		st->web_seeds = web_seeds_start(
-			st, st->magnet->web_seeds, st->magnet->web_seed_count);
-	else
-		st->web_seeds = web_seeds_start(
-			st, st->m->web_seeds, st->m->web_seed_count);
-}
-
-static void open_to_peers(struct session *s, struct session_torrent *st,
-	enum session_torrent_state state)
-{
-	if (!st->announcer)
-		start_announcer(s, st);
-	st->state = state;
-	worker_pool_nudge(s->pool); /* some may wait for it */
-	(void)peer_queue_push(s->context.queue,
-		&(struct candidate){.source = FROM_KEEPER,
 /* ---- DHT ---- */
 
 static void take_dht_peers(void *arg, const struct info_hash *torrent,
@@ -321,6 +300,27 @@ static void open_dht(struct session *s)
 	free(entrances);
 }
 
+/* ---- the starter ---- */
+
+static void start_web_seeds(struct session_torrent *st)
+{
+	if (st->magnet)
+		st->web_seeds = web_seeds_start(
+			st, st->magnet->web_seeds, st->magnet->web_seed_count);
+	else
+		st->web_seeds = web_seeds_start(
+			st, st->m->web_seeds, st->m->web_seed_count);
+}
+
+static void open_to_peers(struct session *s, struct session_torrent *st,
+	enum session_torrent_state state)
+{
+	if (!st->announcer)
+		start_announcer(s, st);
+	st->state = state;
+	worker_pool_nudge(s->pool); /* some may wait for it */
+	(void)peer_queue_push(s->context.queue,
+		&(struct candidate){.source = FROM_KEEPER,
 			.torrent = st->index,
 			.socket = -1});
 }
@@ -438,6 +438,7 @@ bool session_start(struct session *s, struct error *err)
 	if (!s->keeper)
 		return error_set(err, "session: cannot start a thread");
 	s->context.keeper = s->keeper;
+	open_dht(s);
 	events_emit(s->context.events,
 		&(struct event){.kind = EVENT_LISTENING,
 			.listening.port = s->context.port});
@@ -450,7 +451,6 @@ bool session_start(struct session *s, struct error *err)
 		return false;
 	s->fetchers = calloc(s->context.torrent_count, sizeof(*s->fetchers));
 	if (!s->fetchers)
-	open_dht(s);
 		return error_set(err, "session: out of memory");
 	int error = pthread_create(&s->starter, NULL, run_starter, s);
 	if (error != 0) {
@@ -556,6 +556,8 @@ bool session_stop(struct session *s, struct error *err)
 	worker_pool_destroy(s->pool);
 	s->pool = NULL;
 	end_web_seeds(s);
+	udp_socket_destroy(s->context.udp);
+	s->context.udp = NULL;
 	/* Nobody hands in pieces any more; what was handed in is done. */
 	finisher_destroy(s->context.finisher);
 	s->context.finisher = NULL;
@@ -569,8 +571,6 @@ bool session_stop(struct session *s, struct error *err)
 		}
 	}
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
-	udp_socket_destroy(s->context.udp);
-	s->context.udp = NULL;
 		announcer_destroy(s->context.torrents[i].announcer);
 		s->context.torrents[i].announcer = NULL;
 	}

@@ -339,9 +339,9 @@ static struct talk_end converse(struct talk *t)
 			verdict = receive(t, now, &moved, &closed);
 		if (verdict != CONVERSATION_GOES_ON)
 			return verdict_end(t, verdict);
+		hear_of_node(t);
 		if (closed)
 			return (struct talk_end){PEER_END_CLOSED, "closed"};
-		hear_of_node(t);
 		if (!moved)
 			wait_for_more(t, now);
 	}
@@ -396,9 +396,9 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.give_only = t.st->mode != SESSION_LEECH,
 		.port = s->port,
 		.pex = s->pex,
+		.dht_port = s->udp && g->theirs.dht ? s->port : 0,
 	};
 
-		.dht_port = s->udp && g->theirs.dht ? s->port : 0,
 	if (conversation_begin(&t.conversation, &start, clock_ms())) {
 		intake_begin(&t.intake, &t.conversation, s->blocks);
 		outgoing_begin(&t.outgoing, t.st, &t.conversation);
