@@ -83,10 +83,12 @@ static bool plan_line(struct intake *in, struct plan *p)
 
 	/* A long message that has begun is awaited whole: its length was judged
 	 * before. */
-	if (wire_read_prefix(
-		    (struct span){in->line + in->line_start, in->line_len},
-		    torrent_metainfo(in->conversation->torrent)->piece_count,
-		    in->conversation->fast, &prefix) == WIRE_OK &&
+	if (in->line_len > 0 &&
+		wire_read_prefix(
+			(struct span){in->line + in->line_start, in->line_len},
+			torrent_metainfo(in->conversation->torrent)
+				->piece_count,
+			in->conversation->fast, &prefix) == WIRE_OK &&
 		prefix.size > in->line_len + more)
 		more = prefix.size - in->line_len;
 	if (!line_room(in, more))
@@ -433,10 +435,11 @@ enum conversation_verdict intake_take(
 bool intake_pending(const struct intake *in)
 {
 	struct wire_prefix prefix;
-	struct span bytes = {in->line + in->line_start, in->line_len};
 
 	if (in->line_len == 0 || in->in_block)
 		return false;
+
+	struct span bytes = {in->line + in->line_start, in->line_len};
 	if (wire_read_prefix(bytes,
 		    torrent_metainfo(in->conversation->torrent)->piece_count,
 		    in->conversation->fast, &prefix) != WIRE_OK)
