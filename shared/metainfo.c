@@ -110,20 +110,26 @@ static void read_attributes(struct span value, struct metainfo_file *f)
 	f->executable = memchr(attr.at, 'x', attr.len);
 }
 
-static bool keep_name(struct metainfo *m, struct span name, const char **ret,
-	struct error *err)
+/* Whether `safe` is not what the torrent has. */
+static bool was_mended(struct span name, const char *safe)
+{
+	return strlen(safe) != name.len || memcmp(safe, name.at, name.len) != 0;
+}
+
+static bool keep_name(struct metainfo *m, struct span name, struct error *err)
 {
 	char safe[SAFE_NAME_MAX + 1];
 
 	if (!safe_name_mend(name, safe, err))
 		return false;
-	*ret = keep_bytes(m, safe, strlen(safe));
-	return *ret || out_of_memory(err);
+	m->name = keep_bytes(m, safe, strlen(safe));
+	m->name_mended = was_mended(name, safe);
+	return m->name || out_of_memory(err);
 }
 
 /* Join the elements of a path, each made safe. */
-static bool keep_path(struct metainfo *m, struct span value, const char **ret,
-	struct error *err)
+static bool keep_path(struct metainfo *m, struct span value,
+	struct metainfo_file *f, struct error *err)
 {
 	char path[SAFE_PATH_MAX + 1];
 	char name[SAFE_NAME_MAX + 1];
@@ -144,6 +150,7 @@ static bool keep_path(struct metainfo *m, struct span value, const char **ret,
 				METAINFO_MAX_DEPTH);
 		if (!safe_name_mend(element, name, err))
 			return false;
+		f->mended |= was_mended(element, name);
 
 		size_t name_len = strlen(name);
 		if (name_len + 1 > max - len)
@@ -157,8 +164,8 @@ static bool keep_path(struct metainfo *m, struct span value, const char **ret,
 	}
 	if (depth == 0)
 		return error_set(err, "a path in it is empty");
-	*ret = keep_bytes(m, path, len);
-	return *ret || out_of_memory(err);
+	f->path = keep_bytes(m, path, len);
+	return f->path || out_of_memory(err);
 }
 
 /* A list of strings: `path.utf-8` of any other shape is passed over. */
@@ -215,7 +222,7 @@ static bool read_file_entry(struct metainfo *m, struct span entry,
 	struct span path = is_path(fields[FILE_PATH_UTF8])
 		? fields[FILE_PATH_UTF8]
 		: fields[FILE_PATH];
-	if (!keep_path(m, path, &f.path, err))
+	if (!keep_path(m, path, &f, err))
 		return false;
 	*ret = f;
 	return true;
@@ -283,6 +290,7 @@ static bool read_single_file(struct metainfo *m, struct span length,
 	struct metainfo_file *f = m->files;
 	m->file_count = 1;
 	f->path = m->name;
+	f->mended = m->name_mended;
 	read_attributes(attr, f);
 	if (f->pad || f->symlink)
 		return error_set(err, "its only file is none to download");
@@ -344,7 +352,7 @@ static bool read_name(
 	if (!bencode_as_string(info[INFO_NAME_UTF8], &name) &&
 		!bencode_as_string(info[INFO_NAME], &name))
 		return error_set(err, "it has no name");
-	return keep_name(m, name, &m->name, err);
+	return keep_name(m, name, err);
 }
 
 static bool read_files(

@@ -43,6 +43,7 @@ struct metainfo_file {
 	bool pad;         /* BEP 47: zeros that are never on disk */
 	bool symlink;     /* BEP 47: not created */
 	bool executable;  /* BEP 47: told, never acted on */
+	bool mended;      /* `path` is not quite as the torrent has it */
 };
 
 struct metainfo_tracker {
@@ -59,6 +60,7 @@ struct metainfo_node {
 struct metainfo {
 	struct info_hash info_hash;
 	const char *name; /* safe to create: the file, or the root folder */
+	bool name_mended; /* and not quite as the torrent has it */
 	bool multi_file;  /* files lie in a folder called `name` */
 	bool private;     /* BEP 27 */
 	bool hybrid;      /* has v2 keys too; used as v1 (BEP 52) */
