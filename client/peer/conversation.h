@@ -36,7 +36,7 @@ enum {
 	/* Pieces that a peer may lose (BEP 54); we do not hear of more. */
 	CONVERSATION_MAX_LOST = 256,
 
-	CONVERSATION_SILENCE_MS = 130 * 1000,    /* then the peer is gone */
+	CONVERSATION_SILENCE_MS = 128 * 1000,    /* then the peer is gone */
 	CONVERSATION_KEEP_ALIVE_MS = 100 * 1000, /* BEP 3 says 120 s */
 	/* No byte of a block for so long: its blocks go to others.  Twice as
 	 * long: they are forgotten, and one is asked for now and then. */

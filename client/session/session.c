@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -199,6 +200,17 @@ static void take_peers(void *arg, const struct endpoint *peers, size_t count)
 static void report_announce(void *arg, const char *url,
 	enum announce_event event, size_t count, const char *error)
 {
+	struct session_torrent *st = arg;
+
+	pthread_mutex_lock(&st->lock);
+	if (error)
+		snprintf(st->tracker_word, sizeof(st->tracker_word),
+			"the tracker said: %s", error);
+	else
+		snprintf(st->tracker_word, sizeof(st->tracker_word),
+			"the tracker gave %zu address%s", count,
+			count == 1 ? "" : "es");
+	pthread_mutex_unlock(&st->lock);
 	session_torrent_emit(arg,
 		&(struct event){.kind = EVENT_ANNOUNCE,
 			.announce = {.url = url,
@@ -317,7 +329,8 @@ static void open_to_peers(struct session *s, struct session_torrent *st,
 {
 	if (!st->announcer)
 		start_announcer(s, st);
-	st->state = state;
+	if (!session_torrent_advance(st, STATE_CHECKING, state))
+		return;
 	worker_pool_nudge(s->pool); /* some may wait for it */
 	(void)peer_queue_push(s->context.queue,
 		&(struct candidate){.source = FROM_KEEPER,
@@ -503,7 +516,8 @@ static bool close_torrent(struct session_torrent *st, struct error *err)
 	if (st->state == STATE_LEECHING && complete) {
 		/* The last piece came while we were stopping. */
 		if (session_torrent_complete(st) && session_torrent_settle(st))
-			st->state = STATE_DONE;
+			(void)session_torrent_advance(
+				st, STATE_LEECHING, STATE_DONE);
 	} else if (st->mode == SESSION_LEECH && !st->settled &&
 		st->started_ms != 0) {
 		(void)session_torrent_save(st, true);

@@ -321,6 +321,8 @@ static struct talk_end converse(struct talk *t)
 		if (verdict != CONVERSATION_GOES_ON)
 			return verdict_end(t, verdict);
 		t->worker->peer_is_seed = bitfield_full(&c->peer.pick.has);
+		t->worker->peer_offers = c->useful > 0;
+		t->worker->peer_chokes = c->peer_choking;
 		/* Whoever asks is served; who is to be preferred when there are
 		 * more than can be served well is the choker's matter. */
 		if (c->peer_interested)
