@@ -19,21 +19,23 @@ QUIET = ["--bind", "127.0.0.1", "--port", "0", "--no-dht", "--no-lsd",
          "--no-portmap", "--json"]
 
 # What is measured, and how it may be: at least, or at most.  Ratios are to the
-# limit; counts are a GiB of content.
-AT_LEAST = {"leech MB/s": 0.90, "seed MB/s": 0.90}
+# limit; counts are a GiB of content.  The bounds lie below what was measured
+# (docs/benchmarks.md) by what a machine at work makes of it, so that a failure
+# means something: they are not the goals.
+AT_LEAST = {"leech MB/s": 0.80, "seed MB/s": 0.70}
 AT_MOST = {
-    "leech CPU s/GiB": 1.10,
-    "seed CPU s/GiB": 1.15,
+    "leech CPU s/GiB": 1.25,
+    "seed CPU s/GiB": 1.30,
     "leech system calls": 25000,
     "leech futex calls": 6000,
     "leech locks": 35000,
     "leech locks waited for": 500,
-    "leech sleeps": 16000,
+    "leech sleeps": 6000,
     "seed system calls": 32000,  # with the check of the content
     "seed futex calls": 2000,
     "seed locks": 56000,
     "seed locks waited for": 50,
-    "seed sleeps": 4000,
+    "seed sleeps": 2000,
 }
 
 
