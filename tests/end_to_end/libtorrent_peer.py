@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""libtorrent as a peer: libtorrent_peer.py seed|leech TORRENT FOLDER ADDRESS PORT
+"""libtorrent as a peer: libtorrent_peer.py seed|leech TORRENT FOLDER ADDRESS PORT [DHT-NODE]
 
 A leech ends with 0 when it is complete; a seed when it is told to."""
 import sys
@@ -8,11 +8,13 @@ import time
 import libtorrent
 
 
-def main(mode, torrent, folder, address, port):
+def main(mode, torrent, folder, address, port, dht_node=None):
     session = libtorrent.session({
-        "listen_interfaces": "%s:%s" % (address, port), "outgoing_interfaces": address, "enable_dht": False, "enable_lsd": False,
+        "listen_interfaces": "%s:%s" % (address, port), "outgoing_interfaces": address, "enable_dht": bool(dht_node), "enable_lsd": False,
         "enable_upnp": False, "enable_natpmp": False, "allow_multiple_connections_per_ip": True, "enable_outgoing_utp": False,
         "enable_incoming_utp": False, "out_enc_policy": 2, "in_enc_policy": 2,
+        # All nodes have the same address here.
+        "dht_bootstrap_nodes": dht_node or "", "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
     })
     parameters = libtorrent.add_torrent_params()
     parameters.ti = libtorrent.torrent_info(torrent)

@@ -1,14 +1,18 @@
 """The DHT: peers without a tracker, and nothing of it for a private torrent."""
+import importlib.util
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from dhtnode import DhtNode
 from fakepeer import DHT_BIT, PORT, Connection
-from lab import finish_equal
+from lab import finish_equal, free_port
 from programs import find_program, patience
 
 PIECE_LENGTH = 32768
@@ -102,6 +106,44 @@ def test_a_damaged_node_file_is_passed_over(lab, shared):
         leech = lab.leech(torrent, out, "--dht-node", seed.address, dht=True, env=env)
         finish_equal(leech, content, out)
         assert leech.stderr == ""
+
+
+# Other clients in the same DHT, with a tbt-client between as the only one that both know.
+
+
+def libtorrent(mode, torrent, folder, port, node):
+    return [sys.executable, Path(__file__).with_name("libtorrent_peer.py"), mode, torrent.path, folder, "127.0.0.1", str(port), node]
+
+
+def aria2(mode, torrent, folder, port, node):
+    # It wants a second port for UDP.
+    return ["aria2c", "--no-conf", "--dir", folder, "--listen-port=%d" % port, "--dht-listen-port=%d" % free_port(), "--enable-dht=true",
+            "--dht-listen-addr6=::1", "--interface=127.0.0.1", "--disable-ipv6=true", "--dht-entry-point=" + node,
+            "--dht-file-path=%s.dht" % folder, "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--check-integrity=true",
+            "--allow-overwrite=true", "--seed-ratio=0.0" if mode == "seed" else "--seed-time=0", torrent.path]
+
+
+OTHERS = {"libtorrent": (libtorrent, importlib.util.find_spec("libtorrent")), "aria2": (aria2, shutil.which("aria2c"))}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("mode", ["seed", "leech"])
+def test_other_clients_are_met_in_the_dht(lab, shared, name, mode):
+    command, there = OTHERS[name]
+    if not there:
+        pytest.skip(name + " is not installed")
+    content, torrent = shared
+    meeting = meeting_place(lab)
+    if mode == "seed":
+        lab.process(command("seed", torrent, content.parent, free_port(), meeting.address), name)
+        leech = dht_leech(lab, torrent, lab.path("out"), "leech", "--dht-node", meeting.address)
+        finish_equal(leech, content, lab.path("out"))
+    else:
+        dht_seed(lab, torrent, content, "seed", "--dht-node", meeting.address)
+        lab.path("out").mkdir()
+        other = lab.process(command("leech", torrent, lab.path("out"), free_port(), meeting.address), name)
+        assert other.wait(60) == 0, other.tail()
+        assert lab.path("out").joinpath(content.name).read_bytes() == content.read_bytes()
 
 
 def wait_until(condition, what, timeout=20):

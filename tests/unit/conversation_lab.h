@@ -175,6 +175,8 @@ static inline void lab_print_message(
 	}
 	if (m->id == WIRE_HAVE)
 		fprintf(out, "have:%u", m->piece);
+	if (m->id == WIRE_PORT)
+		fprintf(out, "port:%u", m->port);
 	if (m->id == WIRE_REQUEST || m->id == WIRE_CANCEL ||
 		m->id == WIRE_REJECT)
 		fprintf(out, "%s:%u.%u",

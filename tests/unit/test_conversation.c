@@ -620,6 +620,39 @@ Test(conversation, a_keep_alive_is_said_before_the_peer_could_hang_up)
 	lab_close(&l);
 }
 
+Test(conversation, the_port_of_the_dht_is_told_and_heard_once)
+{
+	static const struct {
+		uint16_t port;
+		bool private;
+		const char *said;
+		uint16_t heard;
+	} cases[] = {
+		{6881, false, "port:6881", 1},
+		{0, false, "", 1},
+		{6881, true, "", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lab l = lab_open(0);
+		struct conversation_start start = plain;
+
+		start.dht_port = cases[i].port;
+		l.made->m.private = cases[i].private;
+		struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+		cr_expect_str_eq(lab_said(c), cases[i].said);
+		for (uint16_t port = 1; port < 4; port++)
+			conversation_message(c,
+				&(struct wire_message){
+					.id = WIRE_PORT, .port = port},
+				LAB_START_MS);
+		/* The first one counts. */
+		cr_expect_eq(c->dht_port, cases[i].heard);
+		lab_end(c);
+		lab_close(&l);
+	}
+}
+
 Test(conversation, silence_ends_it)
 {
 	struct lab l = lab_open(0);
