@@ -6,7 +6,8 @@ _tbt_client()
 	local command=${COMP_WORDS[1]} options=
 
 	local transfer='--port --bind --workers --peer --download-limit
-		--upload-limit --no-dht --no-pex --no-lsd --no-portmap --json --quiet --verbose --help'
+		--upload-limit --no-dht --dht-node --no-pex --no-lsd --no-portmap
+		--json --quiet --verbose --help'
 	case $command in
 	leech) options="$transfer --output --order --seed-time --seed-ratio" ;;
 	seed) options="$transfer --file --partial" ;;

@@ -68,6 +68,15 @@ def test_by_ipv6(lab, shared):
     finish_equal(leech, content, lab.path("out"))
 
 
+def test_a_magnet_link_needs_nothing_but_the_dht(lab, shared):
+    content, torrent = shared
+    meeting = meeting_place(lab)
+    dht_seed(lab, torrent, content, "seed", "--dht-node", meeting.address)
+    leech = lab.client("leech", "magnet:?xt=urn:btih:" + torrent.hex, "--output", lab.path("out"), "--seed-time", "0",
+                       "--dht-node", meeting.address, dht=True, env=state(lab, "leech"))
+    finish_equal(leech, content, lab.path("out"))
+
+
 def test_nodes_that_the_torrent_names_are_entered_by(lab):
     content = lab.noise_file("source/file.bin", 300000)
     meeting = meeting_place(lab)
