@@ -6,7 +6,7 @@
 . "$root/scripts/setup.sh"
 
 # The end-to-end tests have hung when they take longer.
-END_TO_END_PATIENCE_S=900
+END_TO_END_PATIENCE_S=1200
 
 passed=0
 failed=0
@@ -76,21 +76,43 @@ meson_tests() # FOLDER [ARGUMENT of meson test]...
 	add_report meson "$report" $?
 }
 
-# The real programs on loopback.
+# The real programs on loopback.  They depend on time in places, and on how busy
+# the machine is: what failed is tried once more by itself, and told.
 end_to_end() # FOLDER [ARGUMENT of pytest]...
 {
 	title "end to end with $(basename "$1")"
 	folder=$1
 	shift
 	report=$folder/end_to_end.xml
-	rm -f "$report"
-	TBT_CLIENT=$folder/client/tbt-client \
-		TBT_TRACKER=$folder/tracker/tbt-tracker \
+	again=$folder/end_to_end_again.xml
+	rm -f "$report" "$again"
+	run_pytest "$folder" "$report" "$@"
+	status=$?
+	if [ "$status" -ne 1 ]; then
+		add_report pytest "$report" "$status"
+		return
+	fi
+
+	title "what failed, once more by itself"
+	run_pytest "$folder" "$again" --last-failed --last-failed-no-failures=none
+	status=$?
+	# shellcheck disable=SC2046 # three numbers
+	set -- $("$python" "$root/scripts/count_tests.py" pytest "$report")
+	add "${1:-0}" 0 "${3:-0}"
+	add_report pytest "$again" "$status"
+}
+
+run_pytest() # FOLDER REPORT [ARGUMENT]...
+{
+	programs=$1
+	xml=$2
+	shift 2
+	TBT_CLIENT=$programs/client/tbt-client \
+		TBT_TRACKER=$programs/tracker/tbt-tracker \
 		PYTHONDONTWRITEBYTECODE=1 \
 		timeout "$END_TO_END_PATIENCE_S" \
-		"$python" -m pytest -q --junitxml="$report" "$@" \
-		"$root/tests/end_to_end" </dev/null
-	add_report pytest "$report" $?
+		"$python" -m pytest -q -o cache_dir="$programs/pytest-cache" \
+		--junitxml="$xml" "$@" "$root/tests/end_to_end" </dev/null
 }
 
 # The closing line; the result is whether nothing failed.  TBT_TOTALS names a
