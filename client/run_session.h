@@ -76,7 +76,8 @@ struct run_options {
 
 struct run {
 	const struct run_options *options;
-	const struct option_list *torrents; /* paths of .torrent files; magnet links */
+	const struct option_list
+		*torrents; /* paths of .torrent files; magnet links */
 	enum session_mode mode;
 	const char *folder; /* of the content */
 	const char *name;   /* of the content in it; NULL: the torrent's */
