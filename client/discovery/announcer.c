@@ -56,7 +56,8 @@ struct announcer {
 
 /* How an announce went. */
 struct outcome {
-	bool answered; /* with more than a failure reason */
+	bool answered;  /* with more than a failure reason */
+	bool cut_short; /* no failure: we are stopping */
 	bool on_loopback;
 	struct error err;
 	struct announce_reply reply;
@@ -154,6 +155,8 @@ static void deliver(struct announcer *a, struct tracker *t,
 {
 	const struct announcer_options *to = &a->options;
 
+	if (o->cut_short)
+		return;
 	if (!o->answered) {
 		to->report(to->ctx, t->url, event, 0, o->err.text);
 		return;
@@ -215,9 +218,11 @@ static bool next_turn(struct announcer *a, struct announce_turn *ret)
 	return go;
 }
 
-static void note(struct announcer *a, const struct outcome *o)
+static void note(struct announcer *a, struct outcome *o)
 {
 	pthread_mutex_lock(&a->lock);
+	o->cut_short =
+		!o->answered && a->stopping && a->event != ANNOUNCE_STOPPED;
 	if (o->answered)
 		announce_schedule_answered(a->schedule, clock_ms(),
 			o->reply.interval_s, o->reply.min_interval_s);

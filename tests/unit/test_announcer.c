@@ -266,8 +266,9 @@ Test(announcer, a_tracker_that_hangs_from_the_start_does_not_hold_up_the_end)
 	announcer_stop(a, 5000);
 	finish(a, &server, 1);
 	cr_expect_lt(clock_ms() - start_ms, 1000);
-	expect_line(1, "report 'started' error given up");
-	cr_expect_eq(story.count, 2); /* it does not know us */
+	/* That we cut it short is no failure of the tracker's, and it does not
+	 * know us. */
+	cr_expect_eq(story.count, 1);
 }
 
 Test(announcer, a_tracker_that_hangs_at_the_end_gets_no_more_than_its_time)
