@@ -3,17 +3,14 @@
 
 #include "client/command_common.h"
 #include "client/commands.h"
+#include "client/run_options.h"
 #include "client/run_session.h"
 #include "shared/text.h"
-
-#define SEED_TIME_UNLIMITED UINT64_MAX
 
 struct leech_options {
 	struct run_options run;
 	const char *output;
 	const char *order;
-	uint64_t seed_time_min; /* SEED_TIME_UNLIMITED: not given */
-	double seed_ratio;      /* < 0: none */
 };
 
 static bool parse_order(
@@ -46,15 +43,12 @@ static int print_help(const struct option *table)
 static int leech(
 	const struct leech_options *o, const struct option_list *torrents)
 {
-	bool forever = o->seed_time_min == SEED_TIME_UNLIMITED;
 	struct run run = {
 		.options = &o->run,
 		.torrents = torrents,
 		.mode = SESSION_LEECH,
 		.folder = o->output,
-		.seed_after = o->seed_time_min > 0,
-		.seed_time_s = forever ? UINT64_MAX : o->seed_time_min * 60,
-		.seed_ratio = o->seed_ratio,
+		.seed_after = o->run.seed_time_min > 0,
 	};
 	struct error err;
 
@@ -69,14 +63,9 @@ static int leech(
 
 int command_leech(int argc, char **argv)
 {
-	enum { MAX_MINUTES = 60 * 24 * 366 * 100 };
-	struct leech_options o = {
-		.run = RUN_OPTIONS_INIT,
-		.output = ".",
-		.order = "sequential",
-		.seed_time_min = SEED_TIME_UNLIMITED,
-		.seed_ratio = -1,
-	};
+	struct leech_options o = {.output = ".", .order = "sequential"};
+
+	run_options_init(&o.run);
 	/* clang-format off */
 	const struct option table[] = {
 		{'o', "output", OPTION_TEXT, &o.output, "DIR",
@@ -84,14 +73,7 @@ int command_leech(int argc, char **argv)
 		{0, "order", OPTION_TEXT, &o.order, "ORDER",
 			"order in which pieces are requested:\n"
 			"sequential or rarest (sequential)", 0, 0},
-		{0, "seed-time", OPTION_NUMBER, &o.seed_time_min, "MINUTES",
-			"seed this long after completion,\n"
-			"0 = exit once complete (until interrupted)",
-			0, MAX_MINUTES},
-		{0, "seed-ratio", OPTION_RATIO, &o.seed_ratio, "RATIO",
-			"stop seeding at this share ratio (none)", 0, 0},
-		RUN_OPTIONS_TABLE(&o.run),
-		{0},
+		OPTIONS_GO_ON(o.run.table),
 	};
 	/* clang-format on */
 	struct option_list torrents;

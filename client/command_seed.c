@@ -4,6 +4,7 @@
 
 #include "client/command_common.h"
 #include "client/commands.h"
+#include "client/run_options.h"
 #include "client/run_session.h"
 #include "shared/text.h"
 
@@ -99,8 +100,6 @@ static int seed(
 		.mode = o->partial ? SESSION_SEED_PARTIAL : SESSION_SEED,
 		.folder = ".",
 		.seed_after = true,
-		.seed_time_s = UINT64_MAX,
-		.seed_ratio = -1,
 	};
 	struct error err;
 	char *folder = NULL;
@@ -129,7 +128,9 @@ static int seed(
 
 int command_seed(int argc, char **argv)
 {
-	struct seed_options o = {.run = RUN_OPTIONS_INIT};
+	struct seed_options o = {0};
+
+	run_options_init(&o.run);
 	/* clang-format off */
 	const struct option table[] = {
 		{'f', "file", OPTION_TEXT, &o.file, "PATH",
@@ -138,8 +139,7 @@ int command_seed(int argc, char **argv)
 			"(the torrent's name in the current folder)", 0, 0},
 		{0, "partial", OPTION_FLAG, &o.partial, NULL,
 			"share an incomplete copy too", 0, 0},
-		RUN_OPTIONS_TABLE(&o.run),
-		{0},
+		OPTIONS_GO_ON(o.run.table),
 	};
 	/* clang-format on */
 	struct option_list torrents;

@@ -13,6 +13,7 @@
 
 #include "client/command_common.h"
 #include "client/discovery/dht_entrances.h"
+#include "client/run_options.h"
 #include "client/session/events.h"
 #include "client/torrent/magnet.h"
 #include "client/ui/json_events.h"
@@ -323,6 +324,7 @@ static bool start(struct running *r, struct error *err)
 	const struct run *run = r->run;
 	const struct run_options *o = run->options;
 	bool port_given = o->port != RUN_PORT_USUAL;
+	bool forever = o->seed_time_min == RUN_SEED_TIME_UNLIMITED;
 	struct session_options options = {
 		.port_first = port_given ? (uint16_t)o->port : PORT_FIRST,
 		.port_last = port_given ? (uint16_t)o->port : PORT_LAST,
@@ -334,8 +336,8 @@ static bool start(struct running *r, struct error *err)
 		.upload_limit = o->upload_limit,
 		.order = run->order,
 		.seed_after = run->seed_after,
-		.seed_time_s = run->seed_time_s,
-		.seed_ratio = run->seed_ratio,
+		.seed_time_s = forever ? UINT64_MAX : o->seed_time_min * 60,
+		.seed_ratio = o->seed_ratio,
 		.no_pex = o->no_pex,
 		.no_dht = o->no_dht,
 		.dht_nodes = r->dht_nodes,

@@ -17,9 +17,17 @@ struct parse {
 
 enum { SHOWN_SIZE = 64 }; /* of a user's word in a message, escaped */
 
-static bool is_end(const struct option *o)
+/* The line at `o`, or where the table goes on; NULL at its end. */
+static const struct option *line_at(const struct option *o)
 {
-	return !o->name || o->name[0] == '\0';
+	while (o->kind == OPTION_MORE)
+		o = o->target;
+	return o->name && o->name[0] != '\0' ? o : NULL;
+}
+
+static const struct option *line_after(const struct option *o)
+{
+	return line_at(o + 1);
 }
 
 /* Lists have room for all of argv, so adding never fails later. */
@@ -114,6 +122,8 @@ static bool set(struct parse *p, const struct option *o, const char *value)
 		return true;
 	case OPTION_LIST:
 		return list_add(p, o->target, value);
+	case OPTION_MORE:
+		break; /* has no name */
 	}
 	return false;
 }
@@ -148,7 +158,8 @@ static const struct option *find_long(
 	const struct option *found = NULL;
 	const struct option *second = NULL;
 
-	for (const struct option *o = p->table; len > 0 && !is_end(o); o++) {
+	for (const struct option *o = line_at(p->table); o && len > 0;
+		o = line_after(o)) {
 		if (strncmp(o->name, word, len) != 0)
 			continue;
 		if (o->name[len] == '\0')
@@ -189,11 +200,11 @@ static bool parse_long(struct parse *p, const char *word)
 static bool parse_short(struct parse *p, const char *word)
 {
 	for (; *word != '\0'; word++) {
-		const struct option *o = p->table;
+		const struct option *o = line_at(p->table);
 
-		while (!is_end(o) && o->short_name != *word)
-			o++;
-		if (is_end(o)) {
+		while (o && o->short_name != *word)
+			o = line_after(o);
+		if (!o) {
 			struct span rest = {
 				(const uint8_t *)word, strlen(word)};
 			size_t len = text_utf8_char(rest);
@@ -241,7 +252,7 @@ static void list_free(struct option_list *list)
 
 void options_free(const struct option *table, struct option_list *arguments)
 {
-	for (const struct option *o = table; !is_end(o); o++)
+	for (const struct option *o = line_at(table); o; o = line_after(o))
 		if (o->kind == OPTION_LIST)
 			list_free(o->target);
 	list_free(arguments);
@@ -267,13 +278,13 @@ void options_print_help(const struct option *table)
 	size_t width = 0;
 	char text[LABEL_SIZE];
 
-	for (const struct option *o = table; !is_end(o); o++) {
+	for (const struct option *o = line_at(table); o; o = line_after(o)) {
 		size_t len = label(o, text);
 		if (len <= WIDEST && len > width)
 			width = len;
 	}
 
-	for (const struct option *o = table; !is_end(o); o++) {
+	for (const struct option *o = line_at(table); o; o = line_after(o)) {
 		size_t at = label(o, text);
 		const char *help = o->help;
 

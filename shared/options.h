@@ -19,6 +19,7 @@ enum option_kind {
 	OPTION_SIZE, /* target: uint64_t, suffixes K, M, G; within [min, max] */
 	OPTION_RATIO, /* target: double >= 0 */
 	OPTION_LIST,  /* target: struct option_list; repeatable */
+	OPTION_MORE,  /* the table goes on at target: const struct option * */
 };
 
 struct option_list {
@@ -36,10 +37,16 @@ struct option {
 	uint64_t min, max;      /* numbers and sizes; max 0: no limit */
 };
 
+/* The last line of a table that goes on with another one. */
+#define OPTIONS_GO_ON(table)                                                   \
+	{                                                                      \
+		.name = "", .kind = OPTION_MORE, .target = (table)             \
+	}
+
 /* Fill the targets from argv[1...]; the rest goes to `arguments` in order.
  * Lists are allocated: options_free().  False: bad usage; `err` says which
  * option and what it wants ("--port: wants a number from 0 to 65535, not
- * 'x'").  An empty `name` ends the table. */
+ * 'x'").  An empty `name` ends the table, or leads to another. */
 bool options_parse(const struct option *table, int argc, char **argv,
 	struct option_list *arguments, struct error *err);
 

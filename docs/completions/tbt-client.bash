@@ -1,21 +1,20 @@
 # Completion of tbt-client for bash.
 
+# The long options of a command, as its help says.
+_tbt_client_options() # PROGRAM COMMAND
+{
+	case $2 in
+	leech | seed | create | show | verify)
+		"$1" "$2" --help 2>/dev/null |
+			sed -nE 's/^  (-., |    )(--[a-z-]+).*/\2/p'
+		;;
+	esac
+}
+
 _tbt_client()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-	local command=${COMP_WORDS[1]} options=
-
-	local transfer='--port --bind --workers --peer --download-limit
-		--upload-limit --no-dht --dht-node --no-pex --no-lsd --no-portmap
-		--json --quiet --verbose --help'
-	case $command in
-	leech) options="$transfer --output --order --seed-time --seed-ratio" ;;
-	seed) options="$transfer --file --partial" ;;
-	create) options='--announce --output --force --piece-length --private
-		--comment --web-seed --source --no-date --threads --help' ;;
-	show) options='--json --help' ;;
-	verify) options='--file --output --json --threads --help' ;;
-	esac
+	local command=${COMP_WORDS[1]}
 
 	COMPREPLY=()
 	if [[ $COMP_CWORD -eq 1 ]]; then
@@ -43,7 +42,9 @@ _tbt_client()
 		;;
 	esac
 	if [[ $word == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+		mapfile -t COMPREPLY < <(
+			compgen -W "$(_tbt_client_options "$1" "$command")" -- "$word"
+		)
 		return
 	fi
 	compopt -o filenames

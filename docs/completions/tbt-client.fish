@@ -11,6 +11,8 @@ complete -c tbt-client -l help -d 'show help'
 complete -c tbt-client -n "not __fish_seen_subcommand_from $commands" -l version -d 'show the version'
 
 set -l transfer '__fish_seen_subcommand_from leech seed'
+complete -c tbt-client -n "$transfer" -l seed-time -x -d 'minutes to seed once complete'
+complete -c tbt-client -n "$transfer" -l seed-ratio -x -d 'stop seeding at this ratio'
 complete -c tbt-client -n "$transfer" -s p -l port -x -d 'TCP port to listen on'
 complete -c tbt-client -n "$transfer" -l bind -x -d 'local address'
 complete -c tbt-client -n "$transfer" -s w -l workers -x -d 'most peers at once'
@@ -28,8 +30,6 @@ complete -c tbt-client -n "$transfer; or __fish_seen_subcommand_from show verify
 
 complete -c tbt-client -n '__fish_seen_subcommand_from leech' -s o -l output -x -a '(__fish_complete_directories)' -d 'folder to download into'
 complete -c tbt-client -n '__fish_seen_subcommand_from leech' -l order -x -a 'sequential rarest' -d 'order of the pieces'
-complete -c tbt-client -n '__fish_seen_subcommand_from leech' -l seed-time -x -d 'minutes to go on seeding'
-complete -c tbt-client -n '__fish_seen_subcommand_from leech' -l seed-ratio -x -d 'stop seeding at this ratio'
 complete -c tbt-client -n '__fish_seen_subcommand_from seed' -l partial -d 'share what is there of it'
 complete -c tbt-client -n '__fish_seen_subcommand_from seed verify' -s f -l file -r -d 'the content'
 

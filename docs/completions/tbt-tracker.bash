@@ -22,9 +22,10 @@ _tbt_tracker()
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		;;
 	*)
-		mapfile -t COMPREPLY < <(compgen -W '--listen --torrent
-			--allow-dir --store --interval --peer-timeout
-			--max-peers --threads --no-udp --no-http --json --help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(
+			"$1" serve --help 2>/dev/null |
+				sed -nE 's/^  (-., |    )(--[a-z-]+).*/\2/p'
+		)" -- "$word")
 		;;
 	esac
 }

@@ -1,5 +1,6 @@
 """create, show and verify; help, version, and bad usage."""
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from fakepeer import BLOCK
-from programs import find_program, patience
+from programs import ROOT, find_program, patience
 from torrents import bdecode, content_bytes, make_torrent, noise, piece_hashes
 
 MIB = 1 << 20
@@ -290,6 +291,42 @@ def test_help_names_the_commands_and_options(lab):
                    "--order", "--seed-time", "--seed-ratio"):
         assert option in leech, option
     assert all(o in lab.command("create", "--help").out for o in ("--announce", "--piece-length", "--private", "--no-date", "--force"))
+
+
+# ---- what is written of the options elsewhere ----
+
+DOCS = ROOT / "docs"
+PROGRAMS = {"tbt-client": COMMANDS, "tbt-tracker": ["serve"]}
+
+
+def options_of(lab, program, command):
+    """The long options that --help lists."""
+    return set(re.findall(r"^  (?:-., |    )(--[a-z-]+)", lab.command(command, "--help", program=program).out, re.M))
+
+
+def all_options(lab, program):
+    return set().union(*(options_of(lab, program, c) for c in PROGRAMS[program]))
+
+
+@pytest.mark.parametrize("program, command", [(p, c) for p, commands in PROGRAMS.items() for c in commands])
+def test_bash_completes_the_options_of_a_command(lab, program, command):
+    script = 'source "$1"; COMP_WORDS=("$2" "$3" --); COMP_CWORD=2; _%s "$2"; printf "%%s\\n" "${COMPREPLY[@]}"' % program.replace("-", "_")
+    done = subprocess.run(["bash", "-c", script, "bash", DOCS / "completions" / (program + ".bash"), find_program(program), command],
+                          capture_output=True, text=True)
+    assert done.stderr == "" and set(done.stdout.split()) == options_of(lab, program, command), done
+    assert "--help" in done.stdout.split()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_manual_and_completions_name_every_option_and_no_other(lab, program):
+    usual = {"--version", "--help"}
+    options = all_options(lab, program) | usual
+    fish = (DOCS / "completions" / (program + ".fish")).read_text()
+    assert {"--" + name for name in re.findall(r"^complete .* -l ([a-z-]+)", fish, re.M)} == options
+    zsh = (DOCS / "completions" / ("_" + program)).read_text()
+    assert set(re.findall(r"(?<![\w-])--[a-z-]+", zsh)) == options
+    manual = (DOCS / "man" / (program + ".1.scd")).read_text()
+    assert set(re.findall(r"(?<![\w-])--[a-z-]+", manual)) | usual == options
 
 
 def test_version(lab):

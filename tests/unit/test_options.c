@@ -182,3 +182,44 @@ Test(options, help_is_aligned, .init = cr_redirect_stdout)
 		"      --peer-with-a-rather-long-name HOST:PORT\n"
 		"                         peer\n");
 }
+
+/* `table` goes on with this one. */
+static bool extra;
+static struct option rest[] = {
+	{'x', "extra", OPTION_FLAG, &extra, NULL, "more", 0, 0},
+	{0, "peers-too", OPTION_LIST, &peers, "HOST:PORT", "peer", 0, 0},
+	{0},
+};
+static struct option beginning[] = {
+	{'j', "json", OPTION_FLAG, &json, NULL, "JSON lines", 0, 0},
+	OPTIONS_GO_ON(rest),
+};
+static struct option nothing_of_its_own[] = {
+	OPTIONS_GO_ON(beginning),
+};
+
+Test(options, a_table_goes_on_with_another)
+{
+	static char words[][12] = {"tbt", "-jx", "--peers-too", "a:1"};
+	static char unknown[] = "--extra4";
+	char *argv[] = {words[0], words[1], words[2], words[3]};
+
+	cr_assert(options_parse(nothing_of_its_own, 4, argv, &arguments, &err));
+	cr_expect(json);
+	cr_expect(extra);
+	cr_expect_eq(peers.count, 1);
+	options_free(nothing_of_its_own, &arguments);
+	cr_expect_null(peers.items);
+	argv[1] = unknown;
+	cr_expect_not(
+		options_parse(nothing_of_its_own, 2, argv, &arguments, &err));
+}
+
+Test(options, help_of_a_table_that_goes_on, .init = cr_redirect_stdout)
+{
+	options_print_help(beginning);
+	fflush(stdout);
+	cr_assert_stdout_eq_str("  -j, --json                 JSON lines\n"
+				"  -x, --extra                more\n"
+				"      --peers-too HOST:PORT  peer\n");
+}
