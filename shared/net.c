@@ -26,13 +26,13 @@ static void set_flag(int fd, int level, int option)
 	(void)setsockopt(fd, level, option, &on, sizeof(on));
 }
 
-bool net_listen(const struct endpoint *at, int backlog, int *ret_fd,
-	struct endpoint *ret_bound, struct error *err)
+/* One listener.  `at` afterwards says where it is. */
+static bool listen_at(struct endpoint *at, int backlog, bool first, bool shared,
+	int *ret_fd, struct error *err)
 {
 	char text[ENDPOINT_TEXT_SIZE];
 	struct sockaddr_storage sa;
 	socklen_t len = endpoint_to_sockaddr(at, &sa);
-	struct endpoint bound;
 	int on = 1;
 
 	endpoint_print(at, text);
@@ -46,24 +46,55 @@ bool net_listen(const struct endpoint *at, int backlog, int *ret_fd,
 	if (sa.ss_family == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0)
 		goto fail;
-	if (bind(fd, (struct sockaddr *)&sa, len) != 0 ||
-		listen(fd, backlog) != 0)
+	/* The first is bound before it shares its port, so another program
+	 * there is noticed. */
+	if (!first &&
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+		goto fail;
+	if (bind(fd, (struct sockaddr *)&sa, len) != 0)
+		goto fail;
+	if (first && shared &&
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+		goto fail;
+	if (listen(fd, backlog) != 0)
 		goto fail;
 	len = sizeof(sa);
 	if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
 		goto fail;
-	if (!endpoint_from_sockaddr((struct sockaddr *)&sa, &bound)) {
+	if (!endpoint_from_sockaddr((struct sockaddr *)&sa, at)) {
 		errno = EAFNOSUPPORT;
 		goto fail;
 	}
 	*ret_fd = fd;
-	*ret_bound = bound;
 	return true;
 
 fail:
 	error_set_errno(err, "%s: cannot listen", text);
 	close_keeping_errno(fd);
 	return false;
+}
+
+bool net_listen(const struct endpoint *at, int backlog, int *ret_fd,
+	struct endpoint *ret_bound, struct error *err)
+{
+	return net_listen_many(at, backlog, 1, ret_fd, ret_bound, err);
+}
+
+bool net_listen_many(const struct endpoint *at, int backlog, size_t count,
+	int *ret_fds, struct endpoint *ret_bound, struct error *err)
+{
+	struct endpoint bound = *at;
+
+	for (size_t i = 0; i < count; i++) {
+		if (listen_at(&bound, backlog, i == 0, count > 1, &ret_fds[i],
+			    err))
+			continue;
+		while (i-- > 0)
+			close_keeping_errno(ret_fds[i]);
+		return false;
+	}
+	*ret_bound = bound;
+	return true;
 }
 
 bool net_bind_udp(const struct endpoint *at, int *ret_fd, struct error *err)

@@ -17,6 +17,11 @@
 bool net_listen(const struct endpoint *at, int backlog, int *ret_fd,
 	struct endpoint *ret_bound, struct error *err);
 
+/* The same with `count` > 0 sockets on one port, for a thread each: the kernel
+ * shares connections out to them.  Nobody else can listen there. */
+bool net_listen_many(const struct endpoint *at, int backlog, size_t count,
+	int *ret_fds, struct endpoint *ret_bound, struct error *err);
+
 /* A UDP socket at `at`, families as above; it does not block.  False: err names
  * the address. */
 bool net_bind_udp(const struct endpoint *at, int *ret_fd, struct error *err);

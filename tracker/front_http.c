@@ -1,6 +1,5 @@
 #include "tracker/front_http.h"
 
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,10 +39,14 @@ enum {
 };
 
 struct front_http {
-	struct MHD_Daemon *daemon;
 	struct deadlines *deadlines;
 	const struct announce_rules *rules;
 	uint64_t started_ms;
+
+	/* A thread each, with a listener of its own on the same port: a pool
+	 * that shares one listener wakes all its threads for a connection. */
+	unsigned daemon_count;
+	struct MHD_Daemon *daemons[];
 };
 
 /* The request's target as it came: libmicrohttpd unescapes in place, and info
@@ -435,10 +438,8 @@ static struct MHD_Daemon *start_daemon(
 {
 	const struct MHD_OptionItem options[] = {
 		{MHD_OPTION_LISTEN_SOCKET, listener, NULL},
-		/* A pool of one is a thread without a pool. */
-		{MHD_OPTION_THREAD_POOL_SIZE, o->threads > 1 ? o->threads : 0,
+		{MHD_OPTION_CONNECTION_LIMIT, o->max_connections / o->threads,
 			NULL},
-		{MHD_OPTION_CONNECTION_LIMIT, o->max_connections, NULL},
 		{MHD_OPTION_CONNECTION_TIMEOUT, REQUEST_TIMEOUT_S, NULL},
 		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
 		{MHD_OPTION_END, 0, NULL},
@@ -451,43 +452,67 @@ static struct MHD_Daemon *start_daemon(
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, f, MHD_OPTION_END);
 }
 
+/* A daemon each for the `listeners`, and closes those that got none. */
+static bool start_daemons(struct front_http *f,
+	const struct front_http_options *o, const int *listeners)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; i < o->threads; i++) {
+		struct MHD_Daemon *daemon =
+			ok ? start_daemon(f, o, listeners[i]) : NULL;
+
+		if (daemon)
+			f->daemons[f->daemon_count++] = daemon;
+		else
+			close(listeners[i]);
+		ok = ok && daemon;
+	}
+	return ok;
+}
+
+static bool listen_and_start(struct front_http *f,
+	const struct front_http_options *o, struct endpoint *ret_bound,
+	struct error *err)
+{
+	int *listeners = reallocarray(NULL, o->threads, sizeof(int));
+	char text[ENDPOINT_TEXT_SIZE];
+	bool ok = false;
+
+	endpoint_print(&o->listen, text);
+	if (!listeners)
+		return error_set(err, "%s: out of memory", text);
+	if (net_listen_many(&o->listen, BACKLOG, o->threads, listeners,
+		    ret_bound, err)) {
+		ok = start_daemons(f, o, listeners);
+		if (!ok)
+			error_set_errno(
+				err, "%s: cannot start HTTP threads", text);
+	}
+	free(listeners);
+	return ok;
+}
+
 struct front_http *front_http_start(const struct front_http_options *o,
 	struct endpoint *ret_bound, struct error *err)
 {
-	struct front_http *f = calloc(1, sizeof(*f));
-	char text[ENDPOINT_TEXT_SIZE];
-	int listener = -1;
+	struct front_http *f = calloc(
+		1, sizeof(*f) + o->threads * sizeof(struct MHD_Daemon *));
 
-	endpoint_print(&o->listen, text);
 	if (f)
 		f->deadlines = deadlines_create();
 	if (!f || !f->deadlines) {
-		error_set(err, "%s: out of memory", text);
-		goto fail;
+		error_set(err, "HTTP: out of memory");
+		free(f);
+		return NULL;
 	}
 	f->rules = o->rules;
 	f->started_ms = o->started_ms;
-	if (!net_listen(&o->listen, BACKLOG, &listener, ret_bound, err))
-		goto fail;
-	/* Several threads wait for it; only one gets each connection. */
-	if (fcntl(listener, F_SETFL, O_NONBLOCK) != 0) {
-		error_set_errno(err, "%s: cannot listen", text);
-		goto fail;
+	if (!listen_and_start(f, o, ret_bound, err)) {
+		front_http_stop(f);
+		return NULL;
 	}
-	f->daemon = start_daemon(f, o, listener);
-	if (!f->daemon) {
-		error_set_errno(err, "%s: cannot start HTTP threads", text);
-		goto fail;
-	}
-	return f; /* the daemon closes the listener at its end */
-
-fail:
-	if (listener >= 0)
-		close(listener);
-	if (f)
-		deadlines_destroy(f->deadlines);
-	free(f);
-	return NULL;
+	return f;
 }
 
 void front_http_tick(struct front_http *f, uint64_t now_ms)
@@ -502,7 +527,8 @@ void front_http_stop(struct front_http *f)
 {
 	if (!f)
 		return;
-	MHD_stop_daemon(f->daemon);
+	for (unsigned i = 0; i < f->daemon_count; i++)
+		MHD_stop_daemon(f->daemons[i]); /* and closes its listener */
 	deadlines_destroy(f->deadlines);
 	free(f);
 }

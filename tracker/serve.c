@@ -35,10 +35,11 @@ enum {
 	EXPIRE_EVERY_S = 10, /* or more often, when peers time out sooner */
 
 	/* Descriptors: at most so many are wanted; so many are for the standard
-	 * ones and torrents read at SIGHUP, and for each HTTP thread. */
+	 * ones and torrents read at SIGHUP; and each thread has a listener and
+	 * two to wait with (HTTP), and a socket (UDP). */
 	MAX_DESCRIPTORS = 65536,
 	SPARE_DESCRIPTORS = 12,
-	THREAD_DESCRIPTORS = 2,
+	THREAD_DESCRIPTORS = 4,
 
 	/* A peer alone in its swarm, the dearest kind, takes about 200 bytes:
 	 * all of them at most a quarter of the machine. */
@@ -199,10 +200,8 @@ static bool share_descriptors(size_t fronts, unsigned threads,
 
 	size_t all = limit.rlim_cur < MAX_DESCRIPTORS ? limit.rlim_cur
 						      : MAX_DESCRIPTORS;
-	/* A listener each, and what the front's own thread holds; and for UDP
-	 * a socket each thread. */
-	size_t taken = SPARE_DESCRIPTORS +
-		fronts * (1 + THREAD_DESCRIPTORS * (1 + threads) + threads);
+	size_t taken =
+		SPARE_DESCRIPTORS + fronts * threads * THREAD_DESCRIPTORS;
 	if (all < taken + fronts * threads)
 		return error_set(err,
 			"open files: the limit of %zu is too low for %u "

@@ -102,6 +102,34 @@ Test(net, a_taken_port_is_refused_by_name)
 	cr_expect_not_null(strstr(err.text, "in use"));
 }
 
+Test(net, several_listeners_share_a_port_with_nobody_else)
+{
+	enum { COUNT = 3, DIALS = 60 };
+	struct endpoint to = at("127.0.0.1:0");
+	struct endpoint bound, other_bound;
+	unsigned accepted = 0;
+	struct error err;
+	int fds[COUNT];
+	int other;
+
+	cr_assert(net_listen_many(&to, DIALS, COUNT, fds, &bound, &err));
+	for (int i = 0; i < DIALS; i++)
+		cr_assert(net_dial(&bound, NULL, 1000, -1) >= 0);
+	for (int i = 0; i < COUNT; i++) {
+		unsigned before = accepted;
+
+		cr_assert(fcntl(fds[i], F_SETFL, O_NONBLOCK) == 0);
+		while (net_accept(fds[i], &to) >= 0)
+			accepted++;
+		cr_expect(accepted > before, "number %d got none", i);
+	}
+	cr_expect_eq(accepted, DIALS);
+
+	cr_expect_not(net_listen(&bound, 8, &other, &other_bound, &err));
+	cr_expect_not(
+		net_listen_many(&bound, 8, COUNT, fds, &other_bound, &err));
+}
+
 Test(net, a_dial_to_nobody_is_refused)
 {
 	struct endpoint to = at("127.0.0.1:0");
