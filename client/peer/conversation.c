@@ -512,12 +512,21 @@ static void update_interest(struct conversation *c)
 	send_plain(c, want ? WIRE_INTERESTED : WIRE_NOT_INTERESTED);
 }
 
+static bool is_wanted(const struct conversation *c, uint32_t piece)
+{
+	const struct bitfield *unwanted = torrent_unwanted(c->torrent);
+
+	return !unwanted || !bitfield_has(unwanted, piece);
+}
+
 static void count_useful(struct conversation *c)
 {
+	const struct bitfield *unwanted = torrent_unwanted(c->torrent);
+
 	c->useful = 0;
 	for (uint32_t i = 0; i < c->have.count; i++) {
-		i = bitfield_find(
-			&c->peer.pick.has, &c->have, NULL, i, c->have.count);
+		i = bitfield_find(&c->peer.pick.has, &c->have, unwanted, i,
+			c->have.count);
 		if (i == BITFIELD_NONE)
 			break;
 		c->useful++;
@@ -533,7 +542,7 @@ static enum conversation_verdict has_piece(
 		return CONVERSATION_GOES_ON;
 	bitfield_set(&c->peer.pick.has, piece);
 	torrent_peer_has_piece(c->torrent, &c->peer, piece);
-	if (!bitfield_has(&c->have, piece)) {
+	if (!bitfield_has(&c->have, piece) && is_wanted(c, piece)) {
 		c->useful++;
 		update_interest(c);
 	}
@@ -554,7 +563,8 @@ static void tell_news(struct conversation *c)
 			bitfield_set(&c->have, pieces[i]);
 			send_have(c, pieces[i]);
 			cancel_released(c, pieces[i]);
-			if (bitfield_has(&c->peer.pick.has, pieces[i]))
+			if (bitfield_has(&c->peer.pick.has, pieces[i]) &&
+				is_wanted(c, pieces[i]))
 				c->useful--;
 		}
 		if (!conversation_can_take(c))
@@ -580,7 +590,7 @@ static void tell_lost(struct conversation *c, uint32_t piece)
 	if (c->ids[EXTENSION_DONTHAVE] == 0)
 		return;
 	bitfield_clear(&c->have, piece);
-	if (bitfield_has(&c->peer.pick.has, piece))
+	if (bitfield_has(&c->peer.pick.has, piece) && is_wanted(c, piece))
 		c->useful++;
 	writer_u32(&p, piece);
 	wire_write_extended(
@@ -779,7 +789,7 @@ static enum conversation_verdict lost_piece(
 	torrent_peer_has_many(c->torrent, &c->peer, false);
 	bitfield_clear(&c->peer.pick.has, piece);
 	torrent_peer_has_many(c->torrent, &c->peer, true);
-	if (!bitfield_has(&c->have, piece)) {
+	if (!bitfield_has(&c->have, piece) && is_wanted(c, piece)) {
 		c->useful--;
 		update_interest(c);
 	}
@@ -929,10 +939,15 @@ bool conversation_can_take(const struct conversation *c)
 
 /* ---- time ---- */
 
+/* We need nothing, and have told of all that we have; and it is a seed, or will
+ * not ask for anything either. */
 static bool both_complete(const struct conversation *c)
 {
-	return bitfield_full(&c->have) &&
-		(bitfield_full(&c->peer.pick.has) || c->upload_only);
+	bool done = bitfield_full(&c->have) ||
+		(torrent_complete(c->torrent) &&
+			!torrent_has_news(c->torrent, c->news_at));
+
+	return done && (bitfield_full(&c->peer.pick.has) || c->upload_only);
 }
 
 enum conversation_verdict conversation_tick(
@@ -962,7 +977,7 @@ enum conversation_verdict conversation_tick(
 	} else if (c->farewell_ms == 0) {
 		c->farewell_ms = now_ms;
 	} else if (now_ms - c->farewell_ms >= CONVERSATION_FAREWELL_MS) {
-		c->reason = "both have everything";
+		c->reason = "both have what they want";
 		return CONVERSATION_USELESS;
 	}
 

@@ -46,7 +46,7 @@ enum {
 	/* It refused a block though it does not choke us, or let it wait so
 	 * long: others may take that up before it is asked again. */
 	CONVERSATION_REST_MS = 1000,
-	/* Both have everything: time for the last HAVEs to be read. */
+	/* Both have what they want: time for the last HAVEs to be read. */
 	CONVERSATION_FAREWELL_MS = 2 * 1000,
 };
 
@@ -55,7 +55,7 @@ enum conversation_verdict {
 	CONVERSATION_PROTOCOL_ERROR,
 	CONVERSATION_CORRUPT, /* it gave a bad piece */
 	CONVERSATION_SILENT,
-	CONVERSATION_USELESS, /* both have everything */
+	CONVERSATION_USELESS, /* both have what they want */
 };
 
 struct conversation {
@@ -91,7 +91,7 @@ struct conversation {
 
 	struct bitfield have; /* ours, as far as we have told it */
 	size_t news_at;       /* our place in the torrent's log */
-	uint32_t useful;      /* pieces that it has and we lack */
+	uint32_t useful;      /* pieces that it has, and we lack and want */
 
 	/* Requests of ours, in the order sent. */
 	size_t asked_count;

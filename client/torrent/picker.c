@@ -27,8 +27,10 @@ struct picker {
 	uint32_t full; /* pieces that are with finishers */
 
 	struct bitfield have;
-	struct bitfield open;   /* open or full, so not to be opened */
-	struct bitfield failed; /* their hash did not match before */
+	const struct bitfield *unwanted; /* NULL: all are wanted, and ... */
+	struct bitfield settled;         /* ... else: had, or unwanted */
+	struct bitfield open;            /* open or full, so not to be opened */
+	struct bitfield failed;          /* their hash did not match before */
 	struct piece_order_state order;
 
 	/* Open pieces with blocks that nobody was asked for, and those without:
@@ -69,6 +71,21 @@ struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	return p;
 }
 
+bool picker_leave_out(struct picker *p, const struct bitfield *unwanted)
+{
+	if (!bitfield_init(&p->settled, p->m->piece_count))
+		return false;
+	bitfield_copy(&p->settled, unwanted);
+	p->unwanted = unwanted;
+	return true;
+}
+
+/* What needs no asking for. */
+static const struct bitfield *settled(const struct picker *p)
+{
+	return p->unwanted ? &p->settled : &p->have;
+}
+
 static void destroy_list(struct picker *p, struct piece_list *list)
 {
 	while (list->oldest) {
@@ -87,6 +104,7 @@ void picker_destroy(struct picker *p)
 	destroy_list(p, &p->all_asked);
 	piece_order_finish(&p->order);
 	bitfield_finish(&p->have);
+	bitfield_finish(&p->settled);
 	bitfield_finish(&p->open);
 	bitfield_finish(&p->failed);
 	free(p);
@@ -98,11 +116,15 @@ uint64_t picker_open_bytes(const struct picker *p) { return p->open_bytes; }
 void picker_set_have(struct picker *p, uint32_t piece)
 {
 	bitfield_set(&p->have, piece);
+	if (p->unwanted)
+		bitfield_set(&p->settled, piece);
 }
 
 void picker_clear_have(struct picker *p, uint32_t piece)
 {
 	bitfield_clear(&p->have, piece);
+	if (p->unwanted && !bitfield_has(p->unwanted, piece))
+		bitfield_clear(&p->settled, piece);
 	if (piece < p->order.first_missing)
 		p->order.first_missing = piece;
 }
@@ -240,7 +262,7 @@ static struct open_piece *open_next(
 	struct picker *p, const struct picker_peer *peer)
 {
 	uint32_t index =
-		piece_order_next(&p->order, &peer->has, &p->have, &p->open);
+		piece_order_next(&p->order, &peer->has, settled(p), &p->open);
 
 	if (index == BITFIELD_NONE)
 		return NULL;
@@ -367,7 +389,7 @@ static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 static bool endgame(const struct picker *p)
 {
 	return p->full == 0 &&
-		(p->have.set + p->open.set == p->m->piece_count ||
+		(settled(p)->set + p->open.set == p->m->piece_count ||
 			!room_for(p, p->m->piece_length));
 }
 
@@ -466,7 +488,7 @@ enum picker_receipt picker_receive(struct picker *p,
 void picker_finish(struct picker *p, struct open_piece *piece, bool good)
 {
 	if (good) {
-		bitfield_set(&p->have, piece->index);
+		picker_set_have(p, piece->index);
 		bitfield_clear(&p->failed, piece->index);
 	} else {
 		bitfield_set(&p->failed, piece->index);

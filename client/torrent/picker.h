@@ -44,6 +44,10 @@ struct picker_peer {
 struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	enum piece_order order, uint64_t budget, uint64_t seed);
 
+/* At the start, before picker_set_have(): none of these pieces is asked for;
+ * `unwanted` outlives the picker.  False: out of memory. */
+bool picker_leave_out(struct picker *p, const struct bitfield *unwanted);
+
 /* No full piece may be with a finisher any more.  NULL is allowed. */
 void picker_destroy(struct picker *p);
 

@@ -8,6 +8,7 @@
 
 #include "client/torrent/block_pool.h"
 #include "client/torrent/open_piece.h"
+#include "client/torrent/selection.h"
 #include "client/torrent/smart_ban.h"
 #include "shared/metainfo.h"
 #include "shared/random_bytes.h"
@@ -19,6 +20,9 @@ struct torrent {
 	const struct metainfo *m;
 	struct block_pool *pool;
 	uint64_t fingerprint_key;
+	const struct selection *selection; /* NULL: all is wanted */
+	uint32_t wanted_count;
+	uint64_t wanted_bytes;
 
 	/* Guarded by `lock`. */
 	struct picker *picker;
@@ -29,8 +33,9 @@ struct torrent {
 
 	/* Written under `lock`, read by all. */
 	_Atomic size_t news_count;
-	_Atomic uint32_t have_count;
-	_Atomic uint64_t have_bytes;
+	_Atomic uint32_t all_count;  /* pieces had */
+	_Atomic uint32_t have_count; /* of these, wanted */
+	_Atomic uint64_t have_bytes; /* of these, in wanted files */
 };
 
 struct torrent *torrent_create(const struct metainfo *m,
@@ -44,6 +49,8 @@ struct torrent *torrent_create(const struct metainfo *m,
 	t->m = m;
 	t->pool = pool;
 	t->fingerprint_key = random_u64();
+	t->wanted_count = m->piece_count;
+	t->wanted_bytes = m->length;
 	t->picker = picker_create(m, pool, order, budget, random_u64());
 	t->smart_ban = smart_ban_create();
 	if (!t->picker || !t->smart_ban) {
@@ -51,6 +58,21 @@ struct torrent *torrent_create(const struct metainfo *m,
 		return NULL;
 	}
 	return t;
+}
+
+bool torrent_select(struct torrent *t, const struct selection *selection)
+{
+	if (!selection->partial)
+		return true;
+	t->selection = selection;
+	t->wanted_count = t->m->piece_count - selection->unwanted.set;
+	t->wanted_bytes = selection->length;
+	return picker_leave_out(t->picker, &selection->unwanted);
+}
+
+const struct bitfield *torrent_unwanted(const struct torrent *t)
+{
+	return t->selection ? &t->selection->unwanted : NULL;
 }
 
 void torrent_destroy(struct torrent *t)
@@ -109,10 +131,16 @@ void torrent_sleeping(struct torrent_peer *peer, bool sleeping)
 
 static void count_have_locked(struct torrent *t, uint32_t piece, bool had)
 {
-	uint32_t size = metainfo_piece_size(t->m, piece);
+	uint32_t one = had ? 1 : UINT32_MAX;
 
-	t->have_count += had ? 1 : UINT32_MAX;
+	t->all_count += one;
+	if (t->selection && bitfield_has(&t->selection->unwanted, piece))
+		return;
+	uint32_t size = t->selection
+		? selection_piece_bytes(t->selection, t->m, piece)
+		: metainfo_piece_size(t->m, piece);
 	t->have_bytes += had ? size : -(uint64_t)size;
+	t->have_count += one; /* last: with it the torrent may be complete */
 }
 
 void torrent_set_have(struct torrent *t, const uint8_t *good)
@@ -130,9 +158,24 @@ void torrent_set_have(struct torrent *t, const uint8_t *good)
 uint32_t torrent_have_count(const struct torrent *t) { return t->have_count; }
 uint64_t torrent_have_bytes(const struct torrent *t) { return t->have_bytes; }
 
+uint32_t torrent_wanted_count(const struct torrent *t)
+{
+	return t->wanted_count;
+}
+
+uint64_t torrent_wanted_bytes(const struct torrent *t)
+{
+	return t->wanted_bytes;
+}
+
 bool torrent_complete(const struct torrent *t)
 {
-	return t->have_count == t->m->piece_count;
+	return t->have_count == t->wanted_count;
+}
+
+bool torrent_whole(const struct torrent *t)
+{
+	return t->all_count == t->m->piece_count;
 }
 
 void torrent_have(struct torrent *t, struct bitfield *ret, size_t *ret_log)
@@ -165,7 +208,7 @@ bool torrent_has_news(const struct torrent *t, size_t at)
 
 bool torrent_has(struct torrent *t, uint32_t piece)
 {
-	if (torrent_complete(t))
+	if (torrent_whole(t))
 		return piece < t->m->piece_count;
 
 	pthread_mutex_lock(&t->lock);
@@ -179,8 +222,8 @@ uint32_t torrent_first_missing(struct torrent *t)
 	uint32_t count = t->m->piece_count;
 
 	pthread_mutex_lock(&t->lock);
-	uint32_t first =
-		bitfield_find(NULL, picker_have(t->picker), NULL, 0, count);
+	uint32_t first = bitfield_find(
+		NULL, picker_have(t->picker), torrent_unwanted(t), 0, count);
 	pthread_mutex_unlock(&t->lock);
 	return first == BITFIELD_NONE ? count : first;
 }
@@ -212,11 +255,10 @@ static uint32_t count_bits(
 	return count;
 }
 
-void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
+static void map_all_locked(struct torrent *t, uint8_t *ret, size_t cells)
 {
 	uint64_t pieces = t->m->piece_count;
 
-	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < cells; i++) {
 		uint32_t from = (uint32_t)(i * pieces / cells);
 		uint32_t end = (uint32_t)((i + 1) * pieces / cells);
@@ -225,7 +267,56 @@ void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
 		uint32_t had = count_bits(picker_have(t->picker), from, end);
 		ret[i] = (uint8_t)(had * 255ULL / (end - from));
 	}
-	pthread_mutex_unlock(&t->lock);
+}
+
+/* The same of the wanted pieces alone, as if they lay together. */
+static void map_wanted(struct torrent *t, const struct bitfield *have,
+	uint8_t *ret, size_t cells)
+{
+	const struct bitfield *unwanted = torrent_unwanted(t);
+	uint64_t wanted = t->wanted_count;
+	uint32_t piece = 0;  /* where to look for the next one */
+	uint64_t before = 0; /* how many were found */
+
+	for (size_t i = 0; i < cells; i++) {
+		uint64_t from = i * wanted / cells;
+		uint64_t end = (i + 1) * wanted / cells;
+		uint32_t had = 0;
+
+		if (end == from)
+			end = from + 1; /* fewer pieces than cells */
+		if (before == end) {
+			ret[i] = ret[i - 1];
+			continue;
+		}
+		for (; before < end; before++) {
+			piece = bitfield_find(
+				NULL, unwanted, NULL, piece, have->count);
+			had += bitfield_has(have, piece);
+			piece++;
+		}
+		ret[i] = (uint8_t)(had * 255ULL / (end - from));
+	}
+}
+
+void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
+{
+	struct bitfield have;
+	size_t log;
+
+	if (!t->selection) {
+		pthread_mutex_lock(&t->lock);
+		map_all_locked(t, ret, cells);
+		pthread_mutex_unlock(&t->lock);
+		return;
+	}
+	/* Piece by piece takes longer than a lock should be held. */
+	memset(ret, 0, cells);
+	if (t->wanted_count == 0 || !bitfield_init(&have, t->m->piece_count))
+		return;
+	torrent_have(t, &have, &log);
+	map_wanted(t, &have, ret, cells);
+	bitfield_finish(&have);
 }
 
 /* ---- peers ---- */

@@ -14,6 +14,7 @@
 struct block_pool;
 struct metainfo;
 struct open_piece;
+struct selection;
 
 /* The state of one torrent that all workers share, behind one lock: what is
  * had, what is under way, who takes part.
@@ -45,6 +46,14 @@ struct torrent_peer {
 struct torrent *torrent_create(const struct metainfo *m,
 	struct block_pool *pool, enum piece_order order, uint64_t budget);
 
+/* At the start, before torrent_set_have(): only these files are wanted.
+ * `selection` outlives it.  False: out of memory. */
+bool torrent_select(struct torrent *t, const struct selection *selection);
+
+/* Pieces that are not wanted, for as long as the torrent is there; NULL: all
+ * are. */
+const struct bitfield *torrent_unwanted(const struct torrent *t);
+
 /* No peer may have joined, no piece be with a finisher. */
 void torrent_destroy(struct torrent *t);
 
@@ -55,10 +64,16 @@ const struct metainfo *torrent_metainfo(const struct torrent *t);
 /* Before peers join: these pieces are had (one byte a piece). */
 void torrent_set_have(struct torrent *t, const uint8_t *good);
 
-/* Pieces had; verified bytes. */
+/* Of what is wanted: pieces, and bytes in files; how much of it is had; and
+ * whether that is all. */
+uint32_t torrent_wanted_count(const struct torrent *t);
+uint64_t torrent_wanted_bytes(const struct torrent *t);
 uint32_t torrent_have_count(const struct torrent *t);
 uint64_t torrent_have_bytes(const struct torrent *t);
 bool torrent_complete(const struct torrent *t);
+
+/* Is every piece had, wanted or not? */
+bool torrent_whole(const struct torrent *t);
 
 /* A copy of what is had, with the place in the log that it corresponds to. */
 void torrent_have(struct torrent *t, struct bitfield *ret, size_t *ret_log);
@@ -72,13 +87,14 @@ bool torrent_has_news(const struct torrent *t, size_t at);
 /* Whether the piece is had. */
 bool torrent_has(struct torrent *t, uint32_t piece);
 
-/* The first piece that is not had; piece_count: none. */
+/* The first piece that is wanted and not had; piece_count: none. */
 uint32_t torrent_first_missing(struct torrent *t);
 
 /* A piece turned out to be on disk no longer as it was: it is not had. */
 void torrent_lose(struct torrent *t, uint32_t piece);
 
-/* The share that is there of each of `cells` equal stretches, 0..255. */
+/* The share that is there of each of `cells` equal stretches of what is wanted,
+ * 0..255. */
 void torrent_map(struct torrent *t, uint8_t *ret, size_t cells);
 
 /* ---- peers ---- */

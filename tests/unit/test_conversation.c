@@ -1,5 +1,6 @@
 #include "client/peer/conversation.h"
 
+#include "client/torrent/selection.h"
 #include "tests/unit/conversation_lab.h"
 
 static const struct conversation_start plain = {0};
@@ -706,6 +707,74 @@ Test(conversation, who_only_uploads_is_useless_to_a_seed)
 		CONVERSATION_USELESS);
 	lab_end(c);
 	lab_close(&l);
+}
+
+/* Of the lab's pieces only 0 to 9 are wanted. */
+static struct selection select_ten(struct lab *l)
+{
+	struct metainfo_file *files = calloc(2, sizeof(*files));
+	struct selection_list list = {0};
+	struct selection selection;
+	struct metainfo *m = &l->made->m;
+	struct error err;
+
+	files[0] =
+		(struct metainfo_file){.path = "a", .length = 10 * LAB_PIECE};
+	files[1] = (struct metainfo_file){.path = "b",
+		.offset = 10 * LAB_PIECE,
+		.length = LAB_LENGTH - 10 * LAB_PIECE};
+	free(m->files);
+	m->files = files; /* its own from now on */
+	m->file_count = 2;
+	cr_assert(selection_list_add(&list, "1", &err));
+	cr_assert(selection_choose(&list, m, &selection, &err));
+	selection_list_finish(&list);
+	return selection;
+}
+
+Test(conversation, who_has_only_unwanted_pieces_is_of_no_interest)
+{
+	static const char beyond[] = "\0\3\377\377\377"; /* 14 to 39 */
+	struct lab l = lab_open(0);
+	struct selection selection = select_ten(&l);
+	cr_assert(torrent_select(l.torrent, &selection));
+	struct conversation *c =
+		lab_begin(&l, (struct conversation_start){0}, LAB_START_MS);
+
+	(void)lab_said(c);
+	lab_says_bitfield(c, beyond, 5, LAB_START_MS);
+	lab_says_have(c, 10, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+	cr_expect_eq(c->useful, 0);
+	lab_says_have(c, 9, LAB_START_MS);
+	cr_expect_eq(c->useful, 1);
+	cr_expect(c->am_interested);
+	lab_end(c);
+	lab_close(&l);
+	selection_finish(&selection);
+}
+
+Test(conversation, a_partial_seed_lets_seeds_go)
+{
+	uint8_t good[LAB_PIECES] = {0};
+	struct lab l = lab_open(0);
+	struct selection selection = select_ten(&l);
+	cr_assert(torrent_select(l.torrent, &selection));
+	struct conversation *c =
+		lab_begin(&l, (struct conversation_start){0}, LAB_START_MS);
+
+	lab_says(c, WIRE_HAVE_ALL, LAB_START_MS);
+	(void)lab_tick(c, LAB_START_MS);
+	cr_expect_eq(c->farewell_ms, 0);
+	memset(good, 1, 10);
+	torrent_set_have(l.torrent, good);
+	(void)lab_tick(c, LAB_START_MS);
+	cr_expect_eq(
+		conversation_tick(c, LAB_START_MS + CONVERSATION_FAREWELL_MS),
+		CONVERSATION_USELESS);
+	lab_end(c);
+	lab_close(&l);
+	selection_finish(&selection);
 }
 
 Test(conversation, extended_messages_need_the_bit_and_a_dictionary)

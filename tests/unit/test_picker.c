@@ -404,6 +404,77 @@ Test(picker, a_lost_piece_is_fetched_again)
 	end();
 }
 
+/* ---- some pieces only ---- */
+
+/* Of four pieces only the last two are wanted. */
+static void leave_out_two(struct bitfield *unwanted)
+{
+	cr_assert(bitfield_init(unwanted, 4));
+	bitfield_set(unwanted, 0);
+	bitfield_set(unwanted, 1);
+	cr_assert(picker_leave_out(picker, unwanted));
+}
+
+Test(picker, unwanted_pieces_are_not_asked_for)
+{
+	static const enum piece_order orders[] = {
+		PIECE_ORDER_SEQUENTIAL, PIECE_ORDER_RAREST};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct bitfield unwanted;
+		struct tester a;
+
+		begin(4, 4, 4 * BLOCK_SIZE, orders[i], 1 << 30);
+		leave_out_two(&unwanted);
+		join_seed(&a, 1);
+		cr_expect_eq(reserve(&a, 20), 8);
+		for (size_t j = 0; j < a.pick.asked_count; j++)
+			cr_expect_geq(a.asked[j].piece, 2);
+		receive_all(&a, GOOD);
+		cr_expect_eq(reserve(&a, 20), 0);
+		leave(&a);
+		end();
+		bitfield_finish(&unwanted);
+	}
+}
+
+Test(picker, a_lost_piece_that_is_unwanted_is_not_fetched_again)
+{
+	struct bitfield unwanted;
+	struct tester a;
+
+	begin_small();
+	leave_out_two(&unwanted);
+	for (uint32_t i = 0; i < 4; i++)
+		picker_set_have(picker, i);
+	join_seed(&a, 1);
+	picker_clear_have(picker, 0);
+	cr_expect_eq(reserve(&a, 9), 0);
+	picker_clear_have(picker, 3);
+	cr_expect_eq(reserve(&a, 9), 4);
+	expect_asked(&a, 0, 3, 0);
+	leave(&a);
+	end();
+	bitfield_finish(&unwanted);
+}
+
+Test(picker, the_endgame_is_when_all_wanted_pieces_are_asked_for)
+{
+	struct bitfield unwanted;
+	struct tester a, b;
+
+	begin_small();
+	leave_out_two(&unwanted);
+	join_seed(&a, 1);
+	join_seed(&b, 2);
+	cr_expect_eq(reserve(&a, 8), 8);
+	cr_expect_eq(reserve(&b, 8), 8);
+	leave(&a);
+	leave(&b);
+	end();
+	bitfield_finish(&unwanted);
+}
+
 /* ---- sizes ---- */
 
 Test(picker, the_last_piece_has_as_many_blocks_as_it_needs)

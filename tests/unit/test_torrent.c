@@ -7,6 +7,7 @@
 
 #include "client/torrent/block_pool.h"
 #include "client/torrent/open_piece.h"
+#include "client/torrent/selection.h"
 #include "shared/metainfo.h"
 
 enum { MAX_ASKED = 64, PIECES = 8, BLOCKS = 4 };
@@ -110,6 +111,97 @@ static void fetch(struct tester *t)
 	while (t->peer.pick.asked_count > 0)
 		piece = receive(t, 0);
 	cr_expect_eq(finish(piece, true, guilty), 0);
+}
+
+/* ---- what is wanted ---- */
+
+/* Two files: the first ends in the middle of piece 4. */
+static void select_file(const char *number, struct selection *ret)
+{
+	static struct metainfo_file files[2];
+	struct selection_list list = {0};
+	struct error err;
+
+	files[0] = (struct metainfo_file){
+		.path = "a", .length = 4 * BLOCKS * BLOCK_SIZE + 7};
+	files[1] = (struct metainfo_file){
+		.path = "b",
+		.offset = files[0].length,
+		.length = m.length - files[0].length,
+	};
+	m.name = "t";
+	m.file_count = 2;
+	m.files = files;
+	cr_assert(selection_list_add(&list, number, &err));
+	cr_assert(selection_choose(&list, &m, ret, &err));
+	selection_list_finish(&list);
+	cr_assert(torrent_select(torrent, ret));
+}
+
+Test(torrent, what_is_wanted_decides_what_is_complete)
+{
+	uint8_t good[PIECES] = {0, 0, 0, 0, 0, 1, 0, 1};
+	uint8_t map[PIECES];
+	struct selection selection;
+
+	begin(PIECES, BLOCKS, 5);
+	select_file("1", &selection);
+	cr_expect_eq(torrent_wanted_count(torrent), 5);
+	cr_expect_eq(torrent_wanted_bytes(torrent), m.files[0].length);
+	torrent_set_have(torrent, good); /* from another time */
+	cr_expect_eq(torrent_have_count(torrent), 0);
+	cr_expect_eq(torrent_have_bytes(torrent), 0);
+	cr_expect(torrent_has(torrent, 5));
+	cr_expect_eq(torrent_first_missing(torrent), 0);
+
+	memset(good, 1, 5);
+	good[1] = 0;
+	torrent_set_have(torrent, good);
+	cr_expect_not(torrent_complete(torrent));
+	cr_expect_eq(torrent_first_missing(torrent), 1);
+	cr_expect_eq(torrent_have_bytes(torrent), 3 * BLOCKS * BLOCK_SIZE + 7);
+	torrent_map(torrent, map, 5);
+	cr_expect_arr_eq(map, ((uint8_t[]){255, 0, 255, 255, 255}), 5);
+	torrent_map(torrent, map, 2);
+	cr_expect_arr_eq(map, ((uint8_t[]){127, 255}), 2);
+	torrent_map(torrent, map, 8);
+	cr_expect_arr_eq(
+		map, ((uint8_t[]){255, 255, 0, 0, 255, 255, 255, 255}), 8);
+
+	good[1] = 1;
+	torrent_set_have(torrent, good);
+	cr_expect(torrent_complete(torrent));
+	cr_expect_not(torrent_whole(torrent));
+	cr_expect_eq(torrent_first_missing(torrent), PIECES);
+	cr_expect_eq(torrent_have_bytes(torrent), m.files[0].length);
+	cr_expect_not(torrent_has(torrent, 6));
+	cr_expect(torrent_has(torrent, 7));
+	torrent_lose(torrent, 7);
+	cr_expect(torrent_complete(torrent));
+	torrent_lose(torrent, 4);
+	cr_expect_eq(torrent_have_bytes(torrent), 4 * BLOCKS * BLOCK_SIZE);
+	end();
+	selection_finish(&selection);
+}
+
+Test(torrent, only_wanted_pieces_are_fetched)
+{
+	struct selection selection;
+	struct tester a;
+
+	begin(PIECES, BLOCKS, 5);
+	select_file("2", &selection);
+	join(&a, 1);
+	for (uint32_t i = 4; i < PIECES; i++) {
+		cr_expect_not(torrent_complete(torrent));
+		fetch(&a);
+	}
+	cr_expect(torrent_complete(torrent));
+	cr_expect_eq(reserve(&a, 9), 0);
+	cr_expect_eq(torrent_have_bytes(torrent), m.files[1].length);
+	leave(&a);
+	end();
+	selection_finish(&selection);
 }
 
 /* ---- what is had ---- */
