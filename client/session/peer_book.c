@@ -53,6 +53,7 @@ struct entry {
 	bool connected;    /* or being dialled; then in no heap and no list */
 	bool charged;      /* its host, for this dial */
 	bool ourselves;
+	bool duplicate; /* when last dialled, it was connected already */
 	uint64_t dialled_ms;
 	struct entry *prev, *next; /* in a list of `evictable` */
 	UT_hash_handle hh;
@@ -466,6 +467,8 @@ static void judge(struct peer_book *b, struct entry *e,
 	if (c->got_data ||
 		(was_there && now_ms - e->dialled_ms >= LONG_VISIT_MS))
 		e->failures = 0;
+	bool again = e->duplicate;
+	e->duplicate = c->ended == PEER_END_DUPLICATE;
 
 	switch (c->ended) {
 	case PEER_END_CLOSED:
@@ -484,7 +487,9 @@ static void judge(struct peer_book *b, struct entry *e,
 		e->due.due_ms = never_ms;
 		break;
 	case PEER_END_DUPLICATE:
-		e->due.due_ms = now_ms + DUPLICATE_MS;
+		/* The other connection may be ending just now. */
+		e->due.due_ms =
+			now_ms + (again ? DUPLICATE_MS : FIRST_BACKOFF_MS);
 		break;
 	case PEER_END_PROTOCOL_ERROR:
 		lower_rank(e);
@@ -529,7 +534,11 @@ static void visitor_left(struct peer_book *b, struct shelf *s,
 		return;
 
 	struct entry *e = find(b, s, &address);
-	if (e && (e->connected || e->ourselves || !c->got_data))
+	/* The dials that found it connected already found this visitor: now
+	 * nothing is in their way. */
+	bool ours_to_dial = e && e->duplicate && !e->connected;
+	if (e && !ours_to_dial &&
+		(e->connected || e->ourselves || !c->got_data))
 		return;
 	if (e)
 		pick_up(s, e);

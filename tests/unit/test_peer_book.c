@@ -245,7 +245,7 @@ Test(peer_book, end_decides_when_an_address_is_due_again)
 		{PEER_END_UNREACHABLE, false, 5 * S},
 		{PEER_END_NO_HANDSHAKE, false, 5 * S},
 		{PEER_END_OURSELVES, false, 0},
-		{PEER_END_DUPLICATE, false, MINUTE},
+		{PEER_END_DUPLICATE, false, 5 * S},
 		{PEER_END_PROTOCOL_ERROR, false, 10 * MINUTE},
 		{PEER_END_PROTOCOL_ERROR, true, 10 * MINUTE},
 		{PEER_END_CORRUPT, false, HOUR},
@@ -440,6 +440,42 @@ Test(peer_book, visitor_is_dialled_where_it_listens)
 	visitor_end(b, at(1, 50001), 6881, PEER_END_CLOSED, true, t0 + 11 * S);
 	cr_expect_eq(dialled(b, t0 + HOUR), 0);
 	peer_book_destroy(b);
+}
+
+/* Both dialled one another at the same time. */
+Test(peer_book, duplicate_is_dialled_once_its_other_connection_has_ended)
+{
+	static const struct {
+		enum peer_end visit;
+		uint64_t wait_ms; /* from the end of the visit */
+	} cases[] = {
+		{PEER_END_METADATA, 0},
+		{PEER_END_CLOSED, 5 * S},
+		{PEER_END_STOPPED, MINUTE},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct peer_book *b = peer_book_create(1, 1);
+		uint64_t now = t0;
+
+		hear(b, at(1, 6881), FROM_TRACKER, now);
+		cr_assert_eq(dialled(b, now), 6881);
+		end(b, at(1, 6881), PEER_END_DUPLICATE, false, now);
+		cr_assert_eq(dialled(b, now += 5 * S), 6881);
+		end(b, at(1, 6881), PEER_END_DUPLICATE, false, now);
+		cr_expect_eq(due_ms(b, now), now + MINUTE);
+
+		now += S;
+		visitor_end(b, at(1, 50000), 6881, cases[i].visit, false, now);
+		cr_expect_eq(dialled(b, now + cases[i].wait_ms), 6881,
+			"case %zu", i);
+		/* Who only says that it was that one changes nothing more. */
+		end(b, at(1, 6881), PEER_END_UNREACHABLE, false, now);
+		uint64_t due = due_ms(b, now);
+		visitor_end(b, at(1, 50000), 6881, cases[i].visit, false, now);
+		cr_expect_eq(due_ms(b, now), due, "case %zu", i);
+		peer_book_destroy(b);
+	}
 }
 
 Test(peer_book, visitor_cannot_speak_ill_of_another_port)
