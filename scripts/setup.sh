@@ -37,6 +37,7 @@ command clang clang
 command scdoc scdoc
 command python3 python3
 python pytest python3-pytest
+python xdist python3-pytest-xdist
 python libtorrent python3-libtorrent
 command aria2c aria2
 command transmission-cli transmission-cli

@@ -7,6 +7,8 @@
 
 # The end-to-end tests have hung when they take longer.
 END_TO_END_PATIENCE_S=1200
+# Most of them wait most of the time: so many run side by side.
+END_TO_END_AT_ONCE=4
 
 passed=0
 failed=0
@@ -86,7 +88,7 @@ end_to_end() # FOLDER [ARGUMENT of pytest]...
 	report=$folder/end_to_end.xml
 	again=$folder/end_to_end_again.xml
 	rm -f "$report" "$again"
-	run_pytest "$folder" "$report" "$@"
+	run_pytest "$folder" "$report" --numprocesses="$END_TO_END_AT_ONCE" "$@"
 	status=$?
 	if [ "$status" -ne 1 ]; then
 		add_report pytest "$report" "$status"
