@@ -8,6 +8,12 @@
 #include "tracker/counters.h"
 #include "tracker/swarm_store.h"
 
+enum {
+	/* When to try again after the store failed: the least that BEP 31,
+	 * which counts in minutes, can say. */
+	RETRY_S = 60,
+};
+
 /* Everything but the peers, which are many. */
 static void clear(struct announce_reply *reply)
 {
@@ -38,6 +44,7 @@ void announce_handle(const struct announce_rules *rules,
 		asked.numwant = ANNOUNCE_MAX_PEERS;
 	if (!swarm_store_announce(rules->store, &asked, now_s, &swarm, &err)) {
 		refuse(rules, ret, err.text);
+		ret->retry_s = RETRY_S;
 		return;
 	}
 
@@ -61,21 +68,23 @@ bool announce_handle_scrape(const struct announce_rules *rules,
 	const struct info_hash *hashes, size_t count, struct scrape_entry *ret,
 	size_t *ret_count, struct error *err)
 {
+	struct info_hash asked[ANNOUNCE_MAX_SCRAPE];
+	struct swarm_counts counts[ANNOUNCE_MAX_SCRAPE];
 	size_t known = 0;
 
 	counters_add(&rules->counters->scrapes);
-	for (size_t i = 0; i < count; i++) {
-		struct swarm_counts counts;
-
-		if (!allow_list_allows(rules->allowed, &hashes[i]))
-			continue;
-		if (!swarm_store_scrape(rules->store, &hashes[i], &counts, err))
-			return false;
-		ret[known++] = (struct scrape_entry){
-			.info_hash = hashes[i],
-			.seeders = counts.seeders,
-			.leechers = counts.leechers,
-			.completed = counts.completed,
+	for (size_t i = 0; i < count && known < ANNOUNCE_MAX_SCRAPE; i++) {
+		if (allow_list_allows(rules->allowed, &hashes[i]))
+			asked[known++] = hashes[i];
+	}
+	if (!swarm_store_scrape(rules->store, asked, known, counts, err))
+		return false;
+	for (size_t i = 0; i < known; i++) {
+		ret[i] = (struct scrape_entry){
+			.info_hash = asked[i],
+			.seeders = counts[i].seeders,
+			.leechers = counts[i].leechers,
+			.completed = counts[i].completed,
 		};
 	}
 	*ret_count = known;

@@ -14,6 +14,12 @@ struct counters;
 struct scrape_entry;
 struct swarm_store;
 
+enum {
+	/* As many as fit in a URL, and their replies in
+	 * ANNOUNCE_HTTP_MAX_REPLY: 20 bytes become less than 90. */
+	ANNOUNCE_MAX_SCRAPE = 300,
+};
+
 /* The rules for an announce and a scrape, once for all fronts.
  *
  * Threads: any; the struct is filled in once and does not change. */
@@ -33,8 +39,8 @@ void announce_handle(const struct announce_rules *rules,
 /* An announce that a front could not read: only count it. */
 void announce_count_bad(const struct announce_rules *rules);
 
-/* The counts of those `hashes` that are tracked, in the order asked.  False:
- * `err` is fit for a failure reason. */
+/* The counts of those `hashes` (at most ANNOUNCE_MAX_SCRAPE) that are tracked,
+ * in the order asked.  False: `err` is fit for a failure reason. */
 bool announce_handle_scrape(const struct announce_rules *rules,
 	const struct info_hash *hashes, size_t count, struct scrape_entry *ret,
 	size_t *ret_count, struct error *err);

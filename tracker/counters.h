@@ -14,7 +14,8 @@ struct counters {
 
 void counters_add(atomic_uint_fast64_t *counter);
 
-/* All that the pages show, as of one moment. */
+/* All that the pages show, as of one moment; of the swarms and peers what a
+ * store does not know is SWARM_UNKNOWN. */
 struct tracker_figures {
 	uint64_t swarms;
 	uint64_t seeders;
@@ -25,5 +26,7 @@ struct tracker_figures {
 	uint64_t uptime_s;
 	uint32_t interval_s;
 };
+
+uint64_t tracker_figures_peers(const struct tracker_figures *f);
 
 #endif

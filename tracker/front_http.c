@@ -31,10 +31,6 @@ enum {
 
 	BACKLOG = 1024,
 
-	/* As many as fit in a URL, and their replies in
-	 * ANNOUNCE_HTTP_MAX_REPLY: 20 bytes become less than 90. */
-	SCRAPE_MAX = 300,
-
 	PAGE_MAX = 16 * 1024,
 };
 
@@ -157,13 +153,13 @@ static enum MHD_Result page_scrape(
 {
 	uint8_t bytes[ANNOUNCE_HTTP_MAX_REPLY];
 	struct writer w = writer_of(bytes, sizeof(bytes));
-	struct info_hash hashes[SCRAPE_MAX];
-	struct scrape_entry entries[SCRAPE_MAX];
+	struct info_hash hashes[ANNOUNCE_MAX_SCRAPE];
+	struct scrape_entry entries[ANNOUNCE_MAX_SCRAPE];
 	size_t count = 0;
 	struct error err;
 
 	if (!announce_http_parse_scrape(
-		    query, hashes, SCRAPE_MAX, &count, &err) ||
+		    query, hashes, ANNOUNCE_MAX_SCRAPE, &count, &err) ||
 		!announce_handle_scrape(
 			f->rules, hashes, count, entries, &count, &err))
 		return answer_failure(c, err.text, 0);
@@ -239,9 +235,15 @@ static enum MHD_Result page_metrics(
 static enum MHD_Result page_health(
 	struct front_http *f, struct MHD_Connection *c, struct span query)
 {
-	(void)f;
+	struct error err;
+
 	(void)query;
-	return answer_text(c, MHD_HTTP_OK, "ok\n");
+	if (swarm_store_healthy(f->rules->store, &err))
+		return answer_text(c, MHD_HTTP_OK, "ok\n");
+
+	char text[sizeof(err.text) + 1];
+	snprintf(text, sizeof(text), "%s\n", err.text);
+	return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, text);
 }
 
 static const struct page {

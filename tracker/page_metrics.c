@@ -6,6 +6,7 @@
 
 #include "shared/buffer.h"
 #include "tracker/counters.h"
+#include "tracker/swarm_store.h"
 
 static void append(struct buffer *out, const char *text)
 {
@@ -32,6 +33,15 @@ static void write_sample(struct buffer *out, const char *name,
 	append(out, name);
 	append(out, labels);
 	append(out, number);
+}
+
+static void write_peers(const struct tracker_figures *f, struct buffer *out)
+{
+	const char *name = "tbt_tracker_peers";
+
+	write_head(out, name, "gauge", "Peers by what they do.");
+	write_sample(out, name, "{role=\"seeder\"}", f->seeders);
+	write_sample(out, name, "{role=\"leecher\"}", f->leechers);
 }
 
 void page_metrics_write(const struct tracker_figures *f, struct buffer *out)
@@ -62,11 +72,11 @@ void page_metrics_write(const struct tracker_figures *f, struct buffer *out)
 	write_head(out, "tbt_tracker_info", "gauge", "The version, always 1.");
 	write_sample(
 		out, "tbt_tracker_info", "{version=\"" TBT_VERSION "\"}", 1);
-	write_head(out, "tbt_tracker_peers", "gauge", "Peers by what they do.");
-	write_sample(out, "tbt_tracker_peers", "{role=\"seeder\"}", f->seeders);
-	write_sample(
-		out, "tbt_tracker_peers", "{role=\"leecher\"}", f->leechers);
+	if (tracker_figures_peers(f) != SWARM_UNKNOWN)
+		write_peers(f, out);
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+		if (single[i].value == SWARM_UNKNOWN)
+			continue;
 		write_head(out, single[i].name, single[i].type, single[i].help);
 		write_sample(out, single[i].name, "", single[i].value);
 	}

@@ -4,10 +4,17 @@
 
 #include "shared/buffer.h"
 #include "tracker/counters.h"
+#include "tracker/swarm_store.h"
 
 static int append(const char *bytes, size_t len, void *out)
 {
 	return buffer_append(out, bytes, len) ? 0 : -1;
+}
+
+static json_t *number_or_null(uint64_t value)
+{
+	return value == SWARM_UNKNOWN ? json_null()
+				      : json_integer((json_int_t)value);
 }
 
 void page_stats_write(const struct tracker_figures *f, struct buffer *out)
@@ -19,7 +26,7 @@ void page_stats_write(const struct tracker_figures *f, struct buffer *out)
 		{"uptime", f->uptime_s}, /* seconds, as the next */
 		{"interval", f->interval_s},
 		{"swarms", f->swarms},
-		{"peers", f->seeders + f->leechers},
+		{"peers", tracker_figures_peers(f)},
 		{"seeds", f->seeders},
 		{"leechers", f->leechers},
 		{"announces", f->announces},
@@ -32,7 +39,7 @@ void page_stats_write(const struct tracker_figures *f, struct buffer *out)
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		failed |= json_object_set_new(stats, numbers[i].key,
-			json_integer((json_int_t)numbers[i].value));
+			number_or_null(numbers[i].value));
 	if (failed || json_dump_callback(stats, append, out, JSON_INDENT(2)))
 		out->failed = true;
 	buffer_append(out, "\n", 1);

@@ -7,6 +7,7 @@
 #include "shared/buffer.h"
 #include "shared/text.h"
 #include "tracker/counters.h"
+#include "tracker/swarm_store.h"
 
 /* Everything on it is a number or a text of ours: nothing that a client sent
  * is shown, so nothing needs escaping. */
@@ -77,7 +78,7 @@ static const char chart[] =
 	"    for (const key in stats) {\n"
 	"      const shown = el('n-' + key);\n"
 	"      if (shown) shown.textContent = key == 'uptime'"
-	" ? duration(stats[key]) : stats[key];\n"
+	" ? duration(stats[key]) : stats[key] ?? 'not known';\n"
 	"    }\n"
 	"    if (last) draw((stats.announces - last.announces)"
 	" * 1000 / (now - last.now));\n"
@@ -132,7 +133,10 @@ static void write_number(
 {
 	char value[24];
 
-	snprintf(value, sizeof(value), "%" PRIu64, number);
+	if (number == SWARM_UNKNOWN)
+		snprintf(value, sizeof(value), "not known");
+	else
+		snprintf(value, sizeof(value), "%" PRIu64, number);
 	write_text(out, name, key, value);
 }
 
@@ -142,7 +146,7 @@ void page_status_write(const struct tracker_figures *f, struct buffer *out)
 
 	append(out, head);
 	write_number(out, "Torrents", "swarms", f->swarms);
-	write_number(out, "Peers", "peers", f->seeders + f->leechers);
+	write_number(out, "Peers", "peers", tracker_figures_peers(f));
 	write_number(out, "Seeds", "seeds", f->seeders);
 	write_number(out, "Announces", "announces", f->announces);
 	write_number(out, "Refused", "refused", f->refused);

@@ -403,19 +403,28 @@ static bool memory_announce(struct swarm_store *store, const struct announce *a,
 
 /* --- Counting --- */
 
-static bool memory_scrape(struct swarm_store *store,
-	const struct info_hash *info_hash, struct swarm_counts *ret,
-	struct error *err)
+static struct swarm_counts scrape_one(
+	struct store_memory *m, const struct info_hash *info_hash)
 {
-	struct store_memory *m = (struct store_memory *)store;
 	uint64_t hash = hash_of(m, info_hash);
 	struct shard *s = shard_of(m, hash);
+	struct swarm_counts counts = {0};
 
-	(void)err; /* memory is always within reach */
 	pthread_mutex_lock(&s->lock);
 	const struct swarm *w = *find_locked(s, hash, info_hash);
-	*ret = w ? counts_of(w) : (struct swarm_counts){0};
+	if (w)
+		counts = counts_of(w);
 	pthread_mutex_unlock(&s->lock);
+	return counts;
+}
+
+static bool memory_scrape(struct swarm_store *store,
+	const struct info_hash *hashes, size_t count, struct swarm_counts *ret,
+	struct error *err)
+{
+	(void)err; /* memory is always within reach */
+	for (size_t i = 0; i < count; i++)
+		ret[i] = scrape_one((struct store_memory *)store, &hashes[i]);
 	return true;
 }
 
@@ -436,6 +445,13 @@ static bool memory_totals(
 		pthread_mutex_unlock(&s->lock);
 	}
 	*ret = totals;
+	return true;
+}
+
+static bool memory_healthy(struct swarm_store *store, struct error *err)
+{
+	(void)store;
+	(void)err;
 	return true;
 }
 
@@ -588,6 +604,7 @@ static const struct swarm_store_kind memory_kind = {
 	.scrape = memory_scrape,
 	.expire = memory_expire,
 	.totals = memory_totals,
+	.healthy = memory_healthy,
 	.destroy = memory_destroy,
 };
 

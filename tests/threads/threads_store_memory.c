@@ -70,7 +70,8 @@ static void *counter(void *unused)
 	(void)unused;
 	while (!done) {
 		if (!swarm_store_totals(store, &totals, &err) ||
-			!swarm_store_scrape(store, &a.info_hash, &counts, &err))
+			!swarm_store_scrape(
+				store, &a.info_hash, 1, &counts, &err))
 			failures++;
 	}
 	return NULL;

@@ -1,52 +1,16 @@
-#include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "shared/announce.h"
 #include "tracker/store_memory.h"
-#include "tracker/swarm_store.h"
 
-static struct announce peer_of(unsigned swarm, const char *address)
+#define STORE store_memory
+#include "tests/unit/swarm_store_cases.h"
+
+static struct swarm_store *open_store(void)
 {
-	struct announce a = {.left = 1, .numwant = 200};
-
-	memcpy(a.info_hash.bytes, &swarm, sizeof(swarm));
-	cr_assert(endpoint_parse(address, &a.peer), "%s", address);
-	return a;
+	return store_memory_create(100000, 3600);
 }
 
-/* The n-th peer of many, every third over IPv6. */
-static struct announce nth(unsigned swarm, unsigned n)
+static void close_store(struct swarm_store *store)
 {
-	struct announce a =
-		peer_of(swarm, n % 3 ? "10.0.0.0:1" : "[2001:db8::]:1");
-
-	a.peer.ip[13] = (uint8_t)(n >> 16);
-	a.peer.ip[14] = (uint8_t)(n >> 8);
-	a.peer.ip[15] = (uint8_t)n;
-	return a;
-}
-
-static struct swarm_reply tell(
-	struct swarm_store *store, const struct announce *a, uint64_t now_s)
-{
-	struct swarm_reply reply;
-	struct error err = {""};
-
-	memset(&reply, 0xff, sizeof(reply));
-	cr_assert(swarm_store_announce(store, a, now_s, &reply, &err), "%s",
-		err.text);
-	return reply;
-}
-
-static struct swarm_counts ask(struct swarm_store *store, unsigned swarm)
-{
-	struct announce a = peer_of(swarm, "1.1.1.1:1");
-	struct swarm_counts counts;
-	struct error err;
-
-	cr_assert(swarm_store_scrape(store, &a.info_hash, &counts, &err));
-	return counts;
+	swarm_store_destroy(store);
 }
 
 static struct swarm_totals sum(struct swarm_store *store)
@@ -58,219 +22,23 @@ static struct swarm_totals sum(struct swarm_store *store)
 	return totals;
 }
 
-static void expire(struct swarm_store *store, uint64_t before_s)
-{
-	struct error err;
-
-	cr_assert(swarm_store_expire(store, before_s, &err));
-}
-
-static bool names(const struct swarm_reply *reply, const struct endpoint *e)
-{
-	for (size_t i = 0; i < reply->peer_count; i++) {
-		if (endpoint_equal(&reply->peers[i], e))
-			return true;
-	}
-	return false;
-}
-
-Test(store_memory, a_peer_is_told_of_others_and_never_of_itself)
+Test(store_memory, an_empty_swarm_takes_no_memory)
 {
 	struct swarm_store *store = store_memory_create(100, 3600);
 	struct announce a = peer_of(1, "1.1.1.1:1");
-	struct announce b = peer_of(1, "[2001:db8::1]:1");
-	struct announce other_swarm = peer_of(2, "1.1.1.1:1");
-
-	cr_expect_eq(tell(store, &a, 0).peer_count, 0);
-	cr_expect_eq(tell(store, &a, 1).peer_count, 0); /* one entry */
-	cr_expect_eq(tell(store, &other_swarm, 1).peer_count, 0);
-
-	struct swarm_reply reply = tell(store, &b, 1);
-	cr_expect_eq(reply.peer_count, 1);
-	cr_expect(names(&reply, &a.peer));
-	cr_expect_eq(reply.counts.leechers, 2);
-	reply = tell(store, &a, 1);
-	cr_expect_eq(reply.peer_count, 1);
-	cr_expect(names(&reply, &b.peer));
-
-	/* The same address with another port is somebody else. */
-	struct announce c = peer_of(1, "1.1.1.1:2");
-	reply = tell(store, &c, 1);
-	cr_expect_eq(reply.peer_count, 2);
-	cr_expect(names(&reply, &a.peer));
-	swarm_store_destroy(store);
-}
-
-Test(store_memory, a_seeder_is_told_of_leechers_only)
-{
-	struct swarm_store *store = store_memory_create(100, 3600);
-	struct announce seeder = peer_of(1, "1.1.1.1:1");
-	struct announce seeder6 = peer_of(1, "[::5]:1");
-	struct announce leecher = peer_of(1, "1.1.1.3:1");
-
-	seeder.left = seeder6.left = 0;
-	tell(store, &seeder, 0);
-	cr_expect_eq(tell(store, &seeder6, 0).peer_count, 0);
-	cr_expect_eq(tell(store, &leecher, 0).peer_count, 2);
-
-	struct swarm_reply reply = tell(store, &seeder, 0);
-	cr_expect_eq(reply.peer_count, 1);
-	cr_expect(names(&reply, &leecher.peer));
-	cr_expect_eq(reply.counts.seeders, 2);
-	cr_expect_eq(reply.counts.leechers, 1);
-	swarm_store_destroy(store);
-}
-
-Test(store_memory, a_completed_download_counts_once_for_each_peer)
-{
-	struct swarm_store *store = store_memory_create(100, 3600);
-	struct announce a = peer_of(1, "1.1.1.1:1");
+	struct announce b = peer_of(2, "1.1.1.1:1");
 
 	tell(store, &a, 0);
-	a.event = ANNOUNCE_COMPLETED;
-	cr_expect_eq(
-		tell(store, &a, 1).counts.completed, 0); /* not with left */
-	a.left = 0;
-	cr_expect_eq(tell(store, &a, 1).counts.completed, 1);
-	cr_expect_eq(tell(store, &a, 2).counts.completed, 1);
-	a.event = ANNOUNCE_NONE;
-	tell(store, &a, 3);
-	a.event = ANNOUNCE_COMPLETED;
-	cr_expect_eq(tell(store, &a, 4).counts.completed, 1);
-
-	/* Who comes complete has downloaded nothing here. */
-	struct announce b = peer_of(1, "1.1.1.2:1");
-	b.left = 0;
-	b.event = ANNOUNCE_STARTED;
-	cr_expect_eq(tell(store, &b, 5).counts.completed, 1);
-	cr_expect_eq(ask(store, 1).completed, 1);
-	cr_expect_eq(ask(store, 1).seeders, 2);
-	swarm_store_destroy(store);
-}
-
-Test(store_memory, a_stopped_peer_is_gone_and_an_empty_swarm_with_it)
-{
-	struct swarm_store *store = store_memory_create(100, 3600);
-	struct announce a = peer_of(1, "1.1.1.1:1");
-	struct announce b = peer_of(1, "1.1.1.2:1");
-
-	tell(store, &a, 0);
-	tell(store, &b, 0);
+	tell(store, &b, 5);
+	cr_expect_eq(sum(store).swarms, 2);
 	a.event = ANNOUNCE_STOPPED;
-	struct swarm_reply reply = tell(store, &a, 1);
-	cr_expect_eq(reply.peer_count, 0);
-	cr_expect_eq(reply.counts.leechers, 1);
-	cr_expect_eq(
-		tell(store, &a, 1).counts.leechers, 1); /* again: no harm */
-	cr_expect_eq(tell(store, &b, 1).peer_count, 0);
-	b.event = ANNOUNCE_STOPPED;
-	tell(store, &b, 1);
-	cr_expect_eq(sum(store).swarms, 0);
-
-	/* Stopping what never was makes nothing. */
-	a = peer_of(9, "1.1.1.1:1");
-	a.event = ANNOUNCE_STOPPED;
-	cr_expect_eq(tell(store, &a, 1).counts.leechers, 0);
-	cr_expect_eq(sum(store).swarms, 0);
-	swarm_store_destroy(store);
-}
-
-Test(store_memory, as_many_peers_come_as_were_asked_for_and_none_twice)
-{
-	static const struct {
-		unsigned there;
-		uint32_t numwant;
-		size_t given;
-	} cases[] = {
-		{1, 0, 0},
-		{1, 200, 0},
-		{2, 200, 1},
-		{2, 1, 1},
-		{200, 200, 199},
-		{201, 200, 200},
-		{202, 200, 200},
-		{1000, 0, 0},
-		{1000, 1, 1},
-		{1000, 50, 50},
-		{1000, UINT32_MAX, 200},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct swarm_store *store = store_memory_create(10000, 3600);
-		struct announce a;
-
-		for (unsigned n = 0; n < cases[i].there; n++) {
-			a = nth(1, n);
-			a.numwant = cases[i].numwant;
-			struct swarm_reply reply = tell(store, &a, 0);
-			cr_expect_not(names(&reply, &a.peer));
-		}
-		a = nth(1, 0);
-		a.numwant = cases[i].numwant;
-		struct swarm_reply reply = tell(store, &a, 0);
-		cr_expect_eq(reply.peer_count, cases[i].given, "%u of %u",
-			cases[i].numwant, cases[i].there);
-		cr_expect_not(names(&reply, &a.peer));
-		for (size_t k = 0; k < reply.peer_count; k++) {
-			for (size_t j = 0; j < k; j++)
-				cr_expect_not(endpoint_equal(
-					&reply.peers[k], &reply.peers[j]));
-		}
-		swarm_store_destroy(store);
-	}
-}
-
-Test(store_memory, every_peer_is_as_likely_to_be_chosen)
-{
-	enum { PEERS = 40, ROUNDS = 4000, WANTED = 10 };
-	struct swarm_store *store = store_memory_create(10000, 3600);
-	unsigned chosen[PEERS] = {0}, first[PEERS] = {0};
-
-	for (unsigned n = 0; n < PEERS; n++) {
-		struct announce a = nth(1, n);
-		a.left = n % 2;
-		tell(store, &a, 0);
-	}
-	struct announce asker = nth(1, 0);
-	asker.numwant = WANTED;
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		struct swarm_reply reply = tell(store, &asker, 0);
-
-		for (unsigned k = 0; k < WANTED; k++)
-			chosen[reply.peers[k].ip[15]]++;
-		first[reply.peers[0].ip[15]]++;
-	}
-	cr_expect_eq(chosen[0], 0);
-	for (unsigned n = 1; n < PEERS; n++) {
-		/* About 1026 and 103; six standard deviations to each side. */
-		cr_expect(chosen[n] > 850 && chosen[n] < 1200,
-			"peer %u: %u times", n, chosen[n]);
-		cr_expect(first[n] > 40 && first[n] < 170,
-			"peer %u: %u times first", n, first[n]);
-	}
-	swarm_store_destroy(store);
-}
-
-Test(store_memory, peers_expire_when_unheard_of_since_a_moment)
-{
-	struct swarm_store *store = store_memory_create(100, 3600);
-	struct announce early = peer_of(1, "1.1.1.1:1");
-	struct announce late = peer_of(1, "[::7]:1");
-
-	tell(store, &early, 100);
-	tell(store, &late, 101);
-	expire(store, 0);
-	expire(store, 100);
-	cr_expect_eq(ask(store, 1).leechers, 2);
-	expire(store, 101);
-	cr_expect_eq(ask(store, 1).leechers, 1);
-	cr_expect_eq(tell(store, &late, 105).peer_count, 0);
-	expire(store, 105); /* it has been heard of again */
-	cr_expect_eq(ask(store, 1).leechers, 1);
-	expire(store, 106);
+	tell(store, &a, 1);
+	cr_expect_eq(sum(store).swarms, 1);
+	expire(store, 6);
 	cr_expect_eq(sum(store).swarms, 0);
 	cr_expect_eq(sum(store).leechers, 0);
-	expire(store, UINT64_MAX); /* nothing to do */
+	tell(store, &a, 6); /* stopping what never was makes nothing */
+	cr_expect_eq(sum(store).swarms, 0);
 	swarm_store_destroy(store);
 }
 
@@ -330,138 +98,4 @@ Test(store_memory, a_full_store_refuses_new_swarms_and_goes_on_with_known_ones)
 	tell(store, &a, 0);
 	cr_expect_eq(tell(store, &other, 0).counts.leechers, 1);
 	swarm_store_destroy(store);
-}
-
-/* --- A plain model: one flat list, everything by looking through it --- */
-
-enum { MODEL_SWARMS = 3, MODEL_PEERS = 60 };
-
-struct model_peer {
-	bool there;
-	bool seeder;
-	bool completed;
-	uint64_t seen_s;
-};
-
-struct model {
-	struct model_peer peers[MODEL_SWARMS][MODEL_PEERS];
-	uint32_t completed[MODEL_SWARMS];
-};
-
-static struct swarm_counts model_counts(const struct model *m, unsigned swarm)
-{
-	struct swarm_counts counts = {0};
-
-	for (unsigned i = 0; i < MODEL_PEERS; i++) {
-		const struct model_peer *p = &m->peers[swarm][i];
-
-		counts.seeders += p->there && p->seeder;
-		counts.leechers += p->there && !p->seeder;
-	}
-	counts.completed = m->completed[swarm];
-	return counts;
-}
-
-static void model_drop_empty(struct model *m)
-{
-	for (unsigned s = 0; s < MODEL_SWARMS; s++) {
-		struct swarm_counts counts = model_counts(m, s);
-
-		if (counts.seeders + counts.leechers == 0)
-			m->completed[s] = 0;
-	}
-}
-
-static void model_announce(struct model *m, unsigned swarm, unsigned n,
-	const struct announce *a, uint64_t now_s)
-{
-	struct model_peer *p = &m->peers[swarm][n];
-
-	if (a->event == ANNOUNCE_STOPPED) {
-		*p = (struct model_peer){0};
-		return;
-	}
-	p->there = true;
-	p->seeder = a->left == 0;
-	p->seen_s = now_s;
-	if (a->event == ANNOUNCE_COMPLETED && p->seeder && !p->completed) {
-		p->completed = true;
-		m->completed[swarm]++;
-	}
-}
-
-static void model_expire(struct model *m, uint64_t before_s)
-{
-	for (unsigned s = 0; s < MODEL_SWARMS; s++) {
-		for (unsigned i = 0; i < MODEL_PEERS; i++) {
-			if (m->peers[s][i].seen_s < before_s)
-				m->peers[s][i] = (struct model_peer){0};
-		}
-	}
-	model_drop_empty(m);
-}
-
-static void expect_counts(struct swarm_counts is, struct swarm_counts wanted)
-{
-	cr_assert_eq(is.seeders, wanted.seeders);
-	cr_assert_eq(is.leechers, wanted.leechers);
-	cr_assert_eq(is.completed, wanted.completed);
-}
-
-/* Each peer given is a right one, and all are given when all were wanted. */
-static void expect_peers(const struct model *m, unsigned swarm, unsigned n,
-	const struct announce *a, const struct swarm_reply *reply)
-{
-	size_t right = 0;
-
-	for (unsigned i = 0; i < MODEL_PEERS; i++) {
-		const struct model_peer *p = &m->peers[swarm][i];
-		struct announce other = nth(swarm, i);
-		bool fits = p->there && i != n && (a->left > 0 || !p->seeder);
-
-		fits = fits && a->event != ANNOUNCE_STOPPED;
-		cr_assert(fits || !names(reply, &other.peer));
-		right += fits;
-	}
-	cr_assert_eq(
-		reply->peer_count, right < a->numwant ? right : a->numwant);
-}
-
-Test(store_memory, a_thousand_announce_sequences_end_as_in_a_plain_model)
-{
-	static const enum announce_event events[] = {ANNOUNCE_NONE,
-		ANNOUNCE_NONE, ANNOUNCE_STARTED, ANNOUNCE_COMPLETED,
-		ANNOUNCE_STOPPED};
-
-	srand(1);
-	for (unsigned sequence = 0; sequence < 1000; sequence++) {
-		struct swarm_store *store = store_memory_create(100000, 3600);
-		static struct model m;
-		uint64_t now_s = 1000;
-
-		m = (struct model){0};
-		for (unsigned i = 0; i < 150; i++) {
-			unsigned swarm = (unsigned)rand() % MODEL_SWARMS;
-			unsigned n =
-				(unsigned)rand() % (sequence % MODEL_PEERS + 1);
-			struct announce a = nth(swarm, n);
-
-			a.event = events[rand() % 5];
-			a.left = (uint64_t)(rand() % 2);
-			a.numwant = (uint32_t)(rand() % 80);
-			now_s += (uint64_t)(rand() % 3);
-			struct swarm_reply reply = tell(store, &a, now_s);
-			model_announce(&m, swarm, n, &a, now_s);
-			expect_counts(reply.counts, model_counts(&m, swarm));
-			expect_peers(&m, swarm, n, &a, &reply);
-			model_drop_empty(&m);
-			if (rand() % 20 == 0) {
-				expire(store, now_s - 30);
-				model_expire(&m, now_s - 30);
-			}
-		}
-		for (unsigned s = 0; s < MODEL_SWARMS; s++)
-			expect_counts(ask(store, s), model_counts(&m, s));
-		swarm_store_destroy(store);
-	}
 }

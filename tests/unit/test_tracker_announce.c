@@ -231,3 +231,32 @@ Test(tracker_announce, pages_show_the_figures)
 	cr_expect(page.failed);
 	buffer_finish(&page);
 }
+
+Test(tracker_announce, pages_say_what_a_store_does_not_know)
+{
+	const struct tracker_figures figures = {.swarms = SWARM_UNKNOWN,
+		.seeders = SWARM_UNKNOWN,
+		.leechers = SWARM_UNKNOWN};
+	struct buffer page;
+
+	buffer_init(&page, 16 * 1024);
+	page_status_write(&figures, &page);
+	buffer_append(&page, "", 1);
+	cr_expect(strstr((char *)page.bytes, "id=\"n-swarms\">not known</dd>"));
+	cr_expect(strstr((char *)page.bytes, "id=\"n-peers\">not known</dd>"));
+	buffer_finish(&page);
+
+	buffer_init(&page, 16 * 1024);
+	page_stats_write(&figures, &page);
+	buffer_append(&page, "", 1);
+	cr_expect(strstr((char *)page.bytes, "\"peers\": null"));
+	buffer_finish(&page);
+
+	buffer_init(&page, 16 * 1024);
+	page_metrics_write(&figures, &page);
+	buffer_append(&page, "", 1);
+	cr_expect_not(strstr((char *)page.bytes, "tbt_tracker_peers"));
+	cr_expect_not(strstr((char *)page.bytes, "tbt_tracker_swarms"));
+	cr_expect(strstr((char *)page.bytes, "tbt_tracker_scrapes_total 0\n"));
+	buffer_finish(&page);
+}
