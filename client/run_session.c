@@ -339,6 +339,7 @@ static bool start(struct running *r, struct error *err)
 		.seed_time_s = forever ? UINT64_MAX : o->seed_time_min * 60,
 		.seed_ratio = o->seed_ratio,
 		.no_pex = o->no_pex,
+		.no_lsd = o->no_lsd,
 		.no_dht = o->no_dht,
 		.dht_nodes = r->dht_nodes,
 		.dht_node_count = r->dht_node_count,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/discovery/announcer.h"
+#include "client/discovery/lsd_socket.h"
 #include "client/discovery/peer_queue.h"
 #include "client/discovery/udp_socket.h"
 #include "client/session/events.h"
@@ -39,6 +40,7 @@ struct watch {
 	bool ended;                    /* done or failed, and dealt with */
 	bool seeding;                  /* and the book was told */
 	bool dht, dht_hungry;          /* what the DHT was told */
+	bool lsd;                      /* and LSD */
 	uint64_t downloaded, uploaded; /* at the last progress */
 	double down, up;               /* bytes a second, smoothed */
 
@@ -212,15 +214,21 @@ static void end_torrent(struct coordinator *c, struct session_torrent *st)
 		announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
 }
 
-/* What the DHT is asked to do: nothing for a private torrent (BEP 27). */
+/* May the torrent be spoken of to strangers now?  Never if it is private
+ * (BEP 27). */
+static bool is_public(const struct session_torrent *st)
+{
+	return !st->m->private &&
+		(session_torrent_open(st) || st->state == STATE_FETCHING);
+}
+
 static void tell_dht(
 	struct coordinator *c, struct session_torrent *st, bool hungry)
 {
 	struct watch *w = &c->watches[st->index];
 	struct udp_socket *udp = c->session->udp;
 	const struct metainfo *m = st->m;
-	bool wanted = !m->private &&
-		(session_torrent_open(st) || st->state == STATE_FETCHING);
+	bool wanted = is_public(st);
 
 	if (!udp || (wanted == w->dht && (!wanted || hungry == w->dht_hungry)))
 		return;
@@ -230,6 +238,21 @@ static void tell_dht(
 		return;
 	w->dht = wanted;
 	w->dht_hungry = hungry;
+}
+
+static void tell_lsd(struct coordinator *c, struct session_torrent *st)
+{
+	struct watch *w = &c->watches[st->index];
+	struct lsd_socket *lsd = c->session->lsd;
+	bool wanted = is_public(st);
+
+	if (!lsd || wanted == w->lsd)
+		return;
+	w->lsd = wanted;
+	if (wanted)
+		(void)lsd_socket_want(lsd, &st->m->info_hash); /* has room */
+	else
+		lsd_socket_forget(lsd, &st->m->info_hash);
 }
 
 static void look_after(
@@ -256,6 +279,7 @@ static void look_after(
 	if (hungry && st->announcer)
 		announcer_hungry(st->announcer);
 	tell_dht(c, st, hungry);
+	tell_lsd(c, st);
 	if (st->state == STATE_DONE || st->state == STATE_FAILED)
 		end_torrent(c, st);
 }

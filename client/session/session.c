@@ -13,6 +13,7 @@
 
 #include "client/discovery/announcer.h"
 #include "client/discovery/http_tracker.h"
+#include "client/discovery/lsd_socket.h"
 #include "client/discovery/peer_queue.h"
 #include "client/discovery/udp_socket.h"
 #include "client/peer/handshake.h"
@@ -239,13 +240,24 @@ static void start_announcer(struct session *s, struct session_torrent *st)
 			st, "%s: no thread for its trackers", st->m->name);
 }
 
-/* ---- DHT ---- */
+/* ---- DHT and LSD ---- */
 
-static void take_dht_peers(void *arg, const struct info_hash *torrent,
-	const struct endpoint *peers, size_t count)
+/* Whether any torrent may be spoken of to others than its trackers and peers
+ * (BEP 27). */
+static bool any_public(const struct session *s)
 {
-	struct session *s = arg;
-	struct candidate c = {.source = FROM_DHT, .torrent = -1, .socket = -1};
+	for (size_t i = 0; i < s->context.torrent_count; i++) {
+		if (!s->context.torrents[i].m->private)
+			return true;
+	}
+	return false;
+}
+
+static void take_found(struct session *s, enum candidate_source source,
+	const struct info_hash *torrent, const struct endpoint *peers,
+	size_t count)
+{
+	struct candidate c = {.source = source, .torrent = -1, .socket = -1};
 
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		const struct metainfo *m = s->context.torrents[i].m;
@@ -258,6 +270,18 @@ static void take_dht_peers(void *arg, const struct info_hash *torrent,
 		if (!peer_queue_push(s->context.queue, &c))
 			return;
 	}
+}
+
+static void take_dht_peers(void *arg, const struct info_hash *torrent,
+	const struct endpoint *peers, size_t count)
+{
+	take_found(arg, FROM_DHT, torrent, peers, count);
+}
+
+static void take_lsd_peer(
+	void *arg, const struct info_hash *torrent, const struct endpoint *peer)
+{
+	take_found(arg, FROM_LSD, torrent, peer, 1);
 }
 
 /* Those that the user and the torrents name; the user's first. */
@@ -287,12 +311,9 @@ static struct dht_entrance *list_entrances(
 static void open_dht(struct session *s)
 {
 	const struct session_options *o = &s->options;
-	bool allowed = false;
 	struct error err;
 
-	for (size_t i = 0; i < s->context.torrent_count; i++)
-		allowed |= !s->context.torrents[i].m->private;
-	if (o->no_dht || !allowed)
+	if (o->no_dht || !any_public(s))
 		return;
 
 	struct udp_options udp = {
@@ -310,6 +331,24 @@ static void open_dht(struct session *s)
 	if (!s->context.udp)
 		log_verbose("%s; no DHT", err.text);
 	free(entrances);
+}
+
+static void open_lsd(struct session *s)
+{
+	struct lsd_options lsd = {
+		.port = s->context.port,
+		.bind = s->options.bind,
+		.torrents = s->context.torrent_count,
+		.ctx = s,
+		.peer = take_lsd_peer,
+	};
+	struct error err;
+
+	if (s->options.no_lsd || !any_public(s))
+		return;
+	s->context.lsd = lsd_socket_open(&lsd, &err);
+	if (!s->context.lsd)
+		log_verbose("%s; no peers of the local network", err.text);
 }
 
 /* ---- the starter ---- */
@@ -452,6 +491,7 @@ bool session_start(struct session *s, struct error *err)
 		return error_set(err, "session: cannot start a thread");
 	s->context.keeper = s->keeper;
 	open_dht(s);
+	open_lsd(s);
 	events_emit(s->context.events,
 		&(struct event){.kind = EVENT_LISTENING,
 			.listening.port = s->context.port});
@@ -572,6 +612,8 @@ bool session_stop(struct session *s, struct error *err)
 	end_web_seeds(s);
 	udp_socket_destroy(s->context.udp);
 	s->context.udp = NULL;
+	lsd_socket_destroy(s->context.lsd);
+	s->context.lsd = NULL;
 	/* Nobody hands in pieces any more; what was handed in is done. */
 	finisher_destroy(s->context.finisher);
 	s->context.finisher = NULL;

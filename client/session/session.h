@@ -40,6 +40,7 @@ struct session_options {
 	uint64_t seed_time_s; /* UINT64_MAX: without end */
 	double seed_ratio;    /* < 0: none */
 	bool no_pex;
+	bool no_lsd;
 	bool no_dht;
 	/* To enter the DHT by; none: the usual public ones.  Live as long as
 	 * the session. */

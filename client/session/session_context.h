@@ -12,6 +12,7 @@ struct block_pool;
 struct events;
 struct finisher;
 struct keeper;
+struct lsd_socket;
 struct peer_queue;
 struct rate_limit;
 struct session_torrent;
@@ -34,6 +35,7 @@ struct session_context {
 	bool pex;                      /* peers are told of others */
 	struct swarm_members *members; /* of whom */
 	struct udp_socket *udp;        /* NULL: no DHT */
+	struct lsd_socket *lsd;        /* NULL: no LSD */
 	struct session_torrent *torrents;
 	size_t torrent_count;
 };

@@ -2,6 +2,7 @@
 """libtorrent as a peer: libtorrent_peer.py seed|leech TORRENT FOLDER ADDRESS PORT [DHT-NODE]
 
 A leech ends with 0 when it is complete; a seed when it is told to."""
+import os
 import sys
 import time
 
@@ -9,8 +10,10 @@ import libtorrent
 
 
 def main(mode, torrent, folder, address, port, dht_node=None):
+    lsd = "LIBTORRENT_LSD" in os.environ
     session = libtorrent.session({
-        "listen_interfaces": "%s:%s" % (address, port), "outgoing_interfaces": address, "enable_dht": bool(dht_node), "enable_lsd": False,
+        "listen_interfaces": "%s:%s" % (address, port), "outgoing_interfaces": "" if lsd else address,
+        "enable_dht": bool(dht_node), "enable_lsd": lsd,
         "enable_upnp": False, "enable_natpmp": False, "allow_multiple_connections_per_ip": True, "enable_outgoing_utp": False,
         "enable_incoming_utp": False, "out_enc_policy": 2, "in_enc_policy": 2,
         # All nodes have the same address here.

@@ -3,7 +3,6 @@ import importlib.util
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from dhtnode import DhtNode
 from fakepeer import DHT_BIT, PORT, Connection
 from lab import finish_equal, free_port
+from net import without_network
 from programs import find_program, patience
 
 PIECE_LENGTH = 32768
@@ -278,14 +278,6 @@ def test_wrong_node_addresses_are_bad_usage(lab, shared):
         ran = lab.command("leech", torrent.path, "--dht-node", node)
         assert ran.status == 2 and ran.refused, (node, ran)
         assert "--dht-node" in ran.err
-
-
-def without_network():
-    """The prefix that runs a program in a network of its own, with nothing in it, not even loopback."""
-    prefix = ["unshare", "--net"]
-    if subprocess.run([*prefix, "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("needs the right to make a network namespace")
-    return prefix
 
 
 def test_without_any_network_it_waits_quietly(lab, shared):

@@ -104,6 +104,7 @@ static void start(struct party *p, const struct plan *plan)
 	}
 	struct session_options options = {
 		.bind = &p->bind,
+		.no_lsd = true, /* such tests may run side by side */
 		.workers = 5,
 		.peers = p->peers,
 		.peer_count = count,
