@@ -11,7 +11,14 @@
 static const uint64_t PROTOCOL_ID = 0x41727101980;
 
 /* Options behind an announce (BEP 41): type, length, data. */
-enum { OPTION_URL_DATA = 2, OPTION_HEAD = 2, OPTION_MAX_LEN = 255 };
+enum {
+	OPTION_END,
+	OPTION_NOTHING, /* has no length either */
+	OPTION_URL_DATA,
+
+	OPTION_HEAD = 2,
+	OPTION_MAX_LEN = 255,
+};
 
 _Static_assert(ANNOUNCE_UDP_ANNOUNCE_SIZE + ANNOUNCE_UDP_MAX_URL_DATA +
 			OPTION_HEAD *
@@ -226,6 +233,24 @@ bool announce_udp_parse_announce(
 	memcpy(a.peer_id, peer_id, PEER_ID_SIZE);
 	*ret = a;
 	return true;
+}
+
+bool announce_udp_parse_url_data(struct reader *r, struct writer *w)
+{
+	while (!r->bad && reader_left(r) > 0) {
+		uint8_t type = reader_u8(r);
+
+		if (type == OPTION_END)
+			break;
+		if (type == OPTION_NOTHING)
+			continue;
+
+		size_t len = reader_u8(r);
+		const uint8_t *data = reader_take(r, len);
+		if (data && type == OPTION_URL_DATA)
+			writer_bytes(w, data, len);
+	}
+	return !r->bad && !w->bad;
 }
 
 bool announce_udp_parse_scrape(struct reader *r, struct info_hash *ret,

@@ -86,12 +86,17 @@ struct announce_udp_head {
  * none). */
 bool announce_udp_parse_head(struct reader *r, struct announce_udp_head *ret);
 
-/* The rest of an announce.  `ret->peer.ip` is left untouched: the address in
- * the packet is ignored, and so are options (BEP 41).  An event that is none
- * counts as none, a negative numwant as the default.  False: refused; `err`
- * says why, fit for an error packet. */
+/* The rest of an announce but its options (BEP 41), at which `r` then stands.
+ * `ret->peer.ip` is left untouched: the address in the packet is ignored.  An
+ * event that is none counts as none, a negative numwant as the default.  False:
+ * refused; `err` says why, fit for an error packet. */
 bool announce_udp_parse_announce(
 	struct reader *r, struct announce *ret, struct error *err);
+
+/* The options behind an announce: path and query of the URL it is for, put
+ * together (BEP 41; nothing when none says it).  Options of other kinds are
+ * skipped.  `w`: its memory is ANNOUNCE_UDP_MAX_PACKET.  False: torn. */
+bool announce_udp_parse_url_data(struct reader *r, struct writer *w);
 
 /* The rest of a scrape: its info hashes, at most `max`; further ones are left
  * out.  False: refused, or none given. */

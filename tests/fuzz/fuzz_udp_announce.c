@@ -38,6 +38,17 @@ static void check_announce(
 		__builtin_trap();
 }
 
+/* The URL is no longer than what it was in. */
+static void check_url_data(struct reader *options)
+{
+	uint8_t url[ANNOUNCE_UDP_MAX_PACKET];
+	struct writer w = writer_of(url, sizeof(url));
+	size_t len = reader_left(options);
+
+	if (announce_udp_parse_url_data(options, &w) && writer_len(&w) > len)
+		__builtin_trap();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct reader r = reader_of(bytes, len);
@@ -54,8 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	case ANNOUNCE_UDP_ERROR:
 		break;
 	case ANNOUNCE_UDP_ANNOUNCE:
-		if (announce_udp_parse_announce(&r, &a, &err))
+		if (announce_udp_parse_announce(&r, &a, &err)) {
 			check_announce(&head, &a);
+			check_url_data(&r);
+		}
 		break;
 	case ANNOUNCE_UDP_SCRAPE:
 		if (announce_udp_parse_scrape(&r, hashes, 8, &count, &err) &&

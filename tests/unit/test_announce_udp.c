@@ -552,3 +552,76 @@ Test(announce_udp, a_long_error_is_cut_on_both_sides)
 	announce_udp_write_error(&w, TRANSACTION, reason);
 	cr_expect_eq(written().len, 16);
 }
+
+/* --- Options --- */
+
+/* The URL's data in the options `bytes`; -1: torn. */
+static int url_data_of(const char *bytes, size_t len, char ret[])
+{
+	struct reader r = guarded(bytes, len);
+	uint8_t memory[ANNOUNCE_UDP_MAX_PACKET];
+	struct writer out = writer_of(memory, sizeof(memory));
+
+	if (!announce_udp_parse_url_data(&r, &out))
+		return -1;
+	memcpy(ret, memory, writer_len(&out));
+	ret[writer_len(&out)] = '\0';
+	return (int)writer_len(&out);
+}
+
+Test(announce_udp, the_url_is_put_together_from_its_options)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		const char *url; /* NULL: torn */
+	} cases[] = {
+		{"", 0, ""},
+		{"\0", 1, ""},
+		{"\1\1\1", 3, ""},
+		{"\2\0", 2, ""},
+		{"\2\2/a", 4, "/a"},
+		{"\2\2/a\0\2\1x", 8, "/a"},
+		{"\1\2\2/a\1\2\1b", 9, "/ab"},
+		{"\7\3xyz\2\2/a", 9, "/a"}, /* of a kind to come */
+		{"\2", 1, NULL},
+		{"\2\2/", 3, NULL},
+		{"\2\xff/a", 4, NULL},
+		{"\7\1", 2, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char url[ANNOUNCE_UDP_MAX_PACKET + 1];
+		int len = url_data_of(cases[i].bytes, cases[i].len, url);
+
+		cr_expect_eq(len >= 0, cases[i].url != NULL, "case %zu", i);
+		if (cases[i].url)
+			cr_expect_str_eq(url, cases[i].url);
+	}
+}
+
+Test(announce_udp, the_longest_url_comes_back)
+{
+	static uint8_t sent[ANNOUNCE_UDP_MAX_URL_DATA];
+	static const size_t lengths[] = {
+		1, 255, 256, 510, ANNOUNCE_UDP_MAX_URL_DATA};
+	struct announce a = sample();
+
+	memset(sent, 'u', sizeof(sent));
+	sent[0] = '/';
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct announce_udp_head head;
+		uint8_t memory[ANNOUNCE_UDP_MAX_PACKET];
+		struct writer out = writer_of(memory, sizeof(memory));
+		struct error err;
+
+		announce_udp_write_announce(fresh(), ID, TRANSACTION, &a,
+			(struct span){sent, lengths[i]});
+		struct reader r = reader_of_span(written());
+		cr_assert(announce_udp_parse_head(&r, &head));
+		cr_assert(announce_udp_parse_announce(&r, &a, &err));
+		cr_assert(announce_udp_parse_url_data(&r, &out));
+		cr_expect_eq(writer_len(&out), lengths[i]);
+		cr_expect_eq(memcmp(memory, sent, lengths[i]), 0);
+	}
+}
