@@ -121,6 +121,7 @@ struct allow_list *allow_list_create(const char *const *files, size_t count,
 	const char *folder, struct error *err)
 {
 	struct allow_list *list = calloc(1, sizeof(*list));
+	pthread_rwlockattr_t attributes;
 
 	if (!list) {
 		error_set(err, "out of memory");
@@ -130,7 +131,12 @@ struct allow_list *allow_list_create(const char *const *files, size_t count,
 	list->file_count = count;
 	list->folder = folder;
 	list->any = count == 0 && !folder;
-	pthread_rwlock_init(&list->lock, NULL);
+	/* Readers without a pause must not keep reload waiting for ever. */
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(
+		&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&list->lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
 	if (!allow_list_reload(list, err)) {
 		allow_list_destroy(list);
 		return NULL;

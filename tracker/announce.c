@@ -1,11 +1,14 @@
 #include "tracker/announce.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "shared/announce_http.h"
+#include "tracker/address_limit.h"
 #include "tracker/allow_list.h"
 #include "tracker/counters.h"
+#include "tracker/passkeys.h"
 #include "tracker/swarm_store.h"
 
 enum {
@@ -29,25 +32,83 @@ static void refuse(const struct announce_rules *rules,
 		(int)sizeof(ret->failure) - 1, reason);
 }
 
+static void refuse_for_now(const struct announce_rules *rules,
+	struct announce_reply *ret, const char *what, uint32_t retry_s)
+{
+	char reason[ANNOUNCE_TEXT_SIZE];
+
+	snprintf(reason, sizeof(reason),
+		"too many %s from your address, try again in %" PRIu32 " s",
+		what, retry_s);
+	refuse(rules, ret, reason);
+	ret->retry_s = retry_s;
+}
+
+static bool may_use(const struct announce_rules *rules, struct span passkey,
+	struct error *err)
+{
+	if (!rules->passkeys || passkeys_allow(rules->passkeys, passkey))
+		return true;
+	return error_set(err, "%s",
+		passkey.len == 0
+			? "this tracker is private: your URL has no passkey"
+			: "this tracker does not know your passkey");
+}
+
+/* Whether that swarm may be a new one. */
+static bool may_begin(const struct announce_rules *rules,
+	const struct announce *a, uint64_t now_s, uint32_t *ret_retry_s)
+{
+	struct swarm_counts counts;
+	struct error err;
+
+	/* Only who has used up his share costs a second look. */
+	return address_limit_ask(
+		       rules->swarm_limit, &a->peer, now_s, ret_retry_s) ||
+		a->event == ANNOUNCE_STOPPED ||
+		(swarm_store_scrape(
+			 rules->store, &a->info_hash, 1, &counts, &err) &&
+			(counts.seeders > 0 || counts.leechers > 0));
+}
+
 void announce_handle(const struct announce_rules *rules,
-	const struct announce *a, uint64_t now_s, struct announce_reply *ret)
+	const struct announce *a, struct span passkey, uint64_t now_s,
+	struct announce_reply *ret)
 {
 	struct announce asked = *a;
 	struct swarm_reply swarm;
+	uint32_t retry_s;
 	struct error err;
 
+	if (!may_use(rules, passkey, &err)) {
+		refuse(rules, ret, err.text);
+		return;
+	}
 	if (!allow_list_allows(rules->allowed, &a->info_hash)) {
 		refuse(rules, ret, "this tracker does not know that torrent");
 		return;
 	}
+	if (!address_limit_ask(
+		    rules->announce_limit, &a->peer, now_s, &retry_s)) {
+		refuse_for_now(rules, ret, "announces", retry_s);
+		return;
+	}
+	address_limit_count(rules->announce_limit, &a->peer, now_s);
+	if (!may_begin(rules, a, now_s, &retry_s)) {
+		refuse_for_now(rules, ret, "new torrents", retry_s);
+		return;
+	}
 	if (asked.numwant > ANNOUNCE_MAX_PEERS)
 		asked.numwant = ANNOUNCE_MAX_PEERS;
+	swarm.is_new = false;
 	if (!swarm_store_announce(rules->store, &asked, now_s, &swarm, &err)) {
 		refuse(rules, ret, err.text);
 		ret->retry_s = RETRY_S;
 		return;
 	}
 
+	if (swarm.is_new)
+		address_limit_count(rules->swarm_limit, &a->peer, now_s);
 	counters_add(&rules->counters->announces);
 	clear(ret);
 	ret->interval_s = rules->interval_s;
@@ -65,13 +126,15 @@ void announce_count_bad(const struct announce_rules *rules)
 }
 
 bool announce_handle_scrape(const struct announce_rules *rules,
-	const struct info_hash *hashes, size_t count, struct scrape_entry *ret,
-	size_t *ret_count, struct error *err)
+	const struct info_hash *hashes, size_t count, struct span passkey,
+	struct scrape_entry *ret, size_t *ret_count, struct error *err)
 {
 	struct info_hash asked[ANNOUNCE_MAX_SCRAPE];
 	struct swarm_counts counts[ANNOUNCE_MAX_SCRAPE];
 	size_t known = 0;
 
+	if (!may_use(rules, passkey, err))
+		return false;
 	counters_add(&rules->counters->scrapes);
 	for (size_t i = 0; i < count && known < ANNOUNCE_MAX_SCRAPE; i++) {
 		if (allow_list_allows(rules->allowed, &hashes[i]))

@@ -1,6 +1,7 @@
 #include "tracker/front_http.h"
 
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +11,19 @@
 #include "shared/announce_http.h"
 #include "shared/buffer.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 #include "shared/net.h"
+#include "shared/random_bytes.h"
+#include "tracker/address_counts.h"
 #include "tracker/announce.h"
 #include "tracker/counters.h"
 #include "tracker/deadlines.h"
 #include "tracker/page_metrics.h"
 #include "tracker/page_stats.h"
 #include "tracker/page_status.h"
+#include "tracker/passkeys.h"
 #include "tracker/swarm_store.h"
+#include "tracker/trusted_proxies.h"
 
 enum {
 	/* Of one connection, for its request line and headers, and 64 bytes for
@@ -37,6 +43,10 @@ enum {
 struct front_http {
 	struct deadlines *deadlines;
 	const struct announce_rules *rules;
+	const struct trusted_proxies *proxies;
+	atomic_flag warned;            /* of a proxy that adds no header */
+	unsigned max_per_address;      /* connections */
+	struct address_counts *counts; /* of them; NULL: there is no limit */
 	uint64_t started_ms;
 
 	/* A thread each, with a listener of its own on the same port: a pool
@@ -48,7 +58,9 @@ struct front_http {
 /* The request's target as it came: libmicrohttpd unescapes in place, and info
  * hashes are better unescaped once, by us. */
 struct request {
-	bool accepted; /* its headers are fine */
+	bool accepted;       /* its headers are fine */
+	struct span passkey; /* of /announce/KEY, or nothing */
+	struct span query;
 	size_t len;
 	char target[];
 };
@@ -118,16 +130,69 @@ static enum MHD_Result answer_failure(
 
 /* --- Pages --- */
 
-static bool peer_address(struct MHD_Connection *c, struct endpoint *ret)
+/* X-Forwarded-For, as one list if it is there several times. */
+struct forwarded {
+	struct writer list;
+	bool given;
+};
+
+static enum MHD_Result add_forwarded(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct forwarded *f = cls;
+
+	(void)kind;
+	if (strcasecmp(name, "X-Forwarded-For") != 0)
+		return MHD_YES;
+	if (f->given)
+		writer_text(&f->list, ",");
+	writer_text(&f->list, value ? value : "");
+	f->given = true;
+	return MHD_YES;
+}
+
+static void warn_of_silent_proxy(
+	struct front_http *f, const struct endpoint *proxy)
+{
+	char text[ENDPOINT_TEXT_SIZE];
+
+	if (!atomic_flag_test_and_set(&f->warned))
+		log_warning("an announce came by the trusted proxy %s without "
+			    "X-Forwarded-For; taken as the proxy's own",
+			endpoint_print_ip(proxy, text));
+}
+
+/* Where an announce came from; behind a proxy, by what that one says. */
+static bool peer_address(struct front_http *f, struct MHD_Connection *c,
+	struct endpoint *ret, struct error *err)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	uint8_t bytes[FORWARDED_MAX_SIZE];
+	struct forwarded forwarded = {writer_of(bytes, sizeof(bytes)), false};
 
-	return info && endpoint_from_sockaddr(info->client_addr, ret);
+	if (!info || !endpoint_from_sockaddr(info->client_addr, ret))
+		return error_set(err, "where you are cannot be told");
+	if (!trusted_proxies_has(f->proxies, ret))
+		return true;
+	MHD_get_connection_values(
+		c, MHD_HEADER_KIND, add_forwarded, &forwarded);
+	if (!forwarded.given) {
+		warn_of_silent_proxy(f, ret);
+		return true;
+	}
+
+	/* Not the proxy's address instead: nobody would find a peer there. */
+	struct span list = {bytes, writer_len(&forwarded.list)};
+	return (!forwarded.list.bad &&
+		       trusted_proxies_client(f->proxies, list, ret)) ||
+		error_set(err,
+			"X-Forwarded-For of the tracker's proxy names no "
+			"address");
 }
 
-static enum MHD_Result page_announce(
-	struct front_http *f, struct MHD_Connection *c, struct span query)
+static enum MHD_Result page_announce(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
 {
 	uint8_t bytes[ANNOUNCE_HTTP_MAX_REPLY];
 	struct writer w = writer_of(bytes, sizeof(bytes));
@@ -135,21 +200,21 @@ static enum MHD_Result page_announce(
 	struct announce_reply reply;
 	struct error err;
 
-	if (!peer_address(c, &a.peer))
-		return MHD_NO;
-	if (!announce_http_parse_query(query, &a, &err)) {
+	if (!peer_address(f, c, &a.peer, &err) ||
+		!announce_http_parse_query(request->query, &a, &err)) {
 		announce_count_bad(f->rules);
 		return answer_failure(c, err.text, 0);
 	}
-	announce_handle(f->rules, &a, clock_ms() / 1000, &reply);
+	announce_handle(
+		f->rules, &a, request->passkey, clock_ms() / 1000, &reply);
 	if (reply.failure[0] != '\0')
 		return answer_failure(c, reply.failure, reply.retry_s);
 	announce_http_write_reply(&w, &a, &reply);
 	return answer_bencoded(c, &w);
 }
 
-static enum MHD_Result page_scrape(
-	struct front_http *f, struct MHD_Connection *c, struct span query)
+static enum MHD_Result page_scrape(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
 {
 	uint8_t bytes[ANNOUNCE_HTTP_MAX_REPLY];
 	struct writer w = writer_of(bytes, sizeof(bytes));
@@ -158,10 +223,10 @@ static enum MHD_Result page_scrape(
 	size_t count = 0;
 	struct error err;
 
-	if (!announce_http_parse_scrape(
-		    query, hashes, ANNOUNCE_MAX_SCRAPE, &count, &err) ||
-		!announce_handle_scrape(
-			f->rules, hashes, count, entries, &count, &err))
+	if (!announce_http_parse_scrape(request->query, hashes,
+		    ANNOUNCE_MAX_SCRAPE, &count, &err) ||
+		!announce_handle_scrape(f->rules, hashes, count,
+			request->passkey, entries, &count, &err))
 		return answer_failure(c, err.text, 0);
 	announce_http_write_scrape(&w, entries, count);
 	return answer_bencoded(c, &w);
@@ -211,33 +276,33 @@ static enum MHD_Result answer_page(struct front_http *f,
 	return result;
 }
 
-static enum MHD_Result page_status(
-	struct front_http *f, struct MHD_Connection *c, struct span query)
+static enum MHD_Result page_status(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
 {
-	(void)query;
+	(void)request;
 	return answer_page(f, c, "text/html; charset=utf-8", page_status_write);
 }
 
-static enum MHD_Result page_stats(
-	struct front_http *f, struct MHD_Connection *c, struct span query)
+static enum MHD_Result page_stats(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
 {
-	(void)query;
+	(void)request;
 	return answer_page(f, c, "application/json", page_stats_write);
 }
 
-static enum MHD_Result page_metrics(
-	struct front_http *f, struct MHD_Connection *c, struct span query)
+static enum MHD_Result page_metrics(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
 {
-	(void)query;
+	(void)request;
 	return answer_page(f, c, PAGE_METRICS_TYPE, page_metrics_write);
 }
 
-static enum MHD_Result page_health(
-	struct front_http *f, struct MHD_Connection *c, struct span query)
+static enum MHD_Result page_health(struct front_http *f,
+	struct MHD_Connection *c, const struct request *request)
 {
 	struct error err;
 
-	(void)query;
+	(void)request;
 	if (swarm_store_healthy(f->rules->store, &err))
 		return answer_text(c, MHD_HTTP_OK, "ok\n");
 
@@ -249,14 +314,15 @@ static enum MHD_Result page_health(
 static const struct page {
 	const char *path;
 	enum MHD_Result (*answer)(struct front_http *f,
-		struct MHD_Connection *c, struct span query);
+		struct MHD_Connection *c, const struct request *request);
+	bool keyed; /* a passkey may follow */
 } pages[] = {
-	{"/announce", page_announce},
-	{"/scrape", page_scrape},
-	{"/", page_status},
-	{"/stats", page_stats},
-	{"/metrics", page_metrics},
-	{"/health", page_health},
+	{"/announce", page_announce, true},
+	{"/scrape", page_scrape, true},
+	{"/", page_status, false},
+	{"/stats", page_stats, false},
+	{"/metrics", page_metrics, false},
+	{"/health", page_health, false},
 };
 
 /* --- Requests --- */
@@ -310,20 +376,34 @@ static enum MHD_Result accept_request(
 	return MHD_YES;
 }
 
-static enum MHD_Result answer_request(struct front_http *f,
-	struct MHD_Connection *c, const struct request *request)
+/* Whether it is that page; if so its parts are filled in. */
+static bool is_for(
+	const struct front_http *f, const struct page *page, struct request *r)
 {
-	size_t path_len = strcspn(request->target, "?");
-	struct span query = {NULL, 0};
+	struct span path = {
+		(const uint8_t *)r->target, strcspn(r->target, "?")};
 
-	if (path_len < request->len) {
-		query.at = (const uint8_t *)request->target + path_len + 1;
-		query.len = request->len - path_len - 1;
+	r->passkey = (struct span){NULL, 0};
+	r->query = (struct span){path.at + path.len, r->len - path.len};
+	if (r->query.len > 0) {
+		r->query.at++;
+		r->query.len--;
 	}
+	if (page->keyed && f->rules->passkeys) {
+		r->passkey = passkey_of_path(path, page->path);
+		if (r->passkey.len > 0)
+			return true;
+	}
+	return strlen(page->path) == path.len &&
+		memcmp(page->path, path.at, path.len) == 0;
+}
+
+static enum MHD_Result answer_request(
+	struct front_http *f, struct MHD_Connection *c, struct request *request)
+{
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-		if (strlen(pages[i].path) == path_len &&
-			memcmp(pages[i].path, request->target, path_len) == 0)
-			return pages[i].answer(f, c, query);
+		if (is_for(f, &pages[i], request))
+			return pages[i].answer(f, c, request);
 	}
 	return answer_text(c, MHD_HTTP_NOT_FOUND, "there is no such page\n");
 }
@@ -396,6 +476,32 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	deadline_renew(connection->deadline, clock_ms());
 }
 
+/* Whether one more connection of that address is taken. */
+static enum MHD_Result has_room(
+	void *cls, const struct sockaddr *address, socklen_t len)
+{
+	const struct front_http *f = cls;
+	struct endpoint e;
+
+	(void)len;
+	return !endpoint_from_sockaddr(address, &e) ||
+			address_counts_of(f->counts, &e) < f->max_per_address
+		? MHD_YES
+		: MHD_NO;
+}
+
+/* Count a connection of its address, or (-1) count it no more. */
+static void count_connection(
+	struct front_http *f, struct MHD_Connection *c, int change)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct endpoint e;
+
+	if (f->counts && info && endpoint_from_sockaddr(info->client_addr, &e))
+		address_counts_add(f->counts, &e, change);
+}
+
 static struct connection *open_connection(
 	struct front_http *f, struct MHD_Connection *c)
 {
@@ -424,9 +530,11 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **context,
 {
 	switch (what) {
 	case MHD_CONNECTION_NOTIFY_STARTED:
+		count_connection(cls, c, 1);
 		*context = open_connection(cls, c);
 		break;
 	case MHD_CONNECTION_NOTIFY_CLOSED:
+		count_connection(cls, c, -1);
 		close_connection(cls, *context);
 		*context = NULL;
 		break;
@@ -448,8 +556,8 @@ static struct MHD_Daemon *start_daemon(
 	};
 
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO,
-		0, NULL, NULL, handle, f, MHD_OPTION_ARRAY, options,
-		MHD_OPTION_URI_LOG_CALLBACK, on_target, f,
+		0, f->counts ? has_room : NULL, f, handle, f, MHD_OPTION_ARRAY,
+		options, MHD_OPTION_URI_LOG_CALLBACK, on_target, f,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, f,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, f, MHD_OPTION_END);
 }
@@ -501,14 +609,19 @@ struct front_http *front_http_start(const struct front_http_options *o,
 	struct front_http *f = calloc(
 		1, sizeof(*f) + o->threads * sizeof(struct MHD_Daemon *));
 
-	if (f)
+	if (f) {
 		f->deadlines = deadlines_create();
-	if (!f || !f->deadlines) {
+		if (o->max_per_address > 0)
+			f->counts = address_counts_create(random_u64());
+	}
+	if (!f || !f->deadlines || (o->max_per_address > 0 && !f->counts)) {
 		error_set(err, "HTTP: out of memory");
-		free(f);
+		front_http_stop(f);
 		return NULL;
 	}
 	f->rules = o->rules;
+	f->proxies = o->proxies;
+	f->max_per_address = o->max_per_address;
 	f->started_ms = o->started_ms;
 	if (!listen_and_start(f, o, ret_bound, err)) {
 		front_http_stop(f);
@@ -532,5 +645,6 @@ void front_http_stop(struct front_http *f)
 	for (unsigned i = 0; i < f->daemon_count; i++)
 		MHD_stop_daemon(f->daemons[i]); /* and closes its listener */
 	deadlines_destroy(f->deadlines);
+	address_counts_destroy(f->counts);
 	free(f);
 }

@@ -7,6 +7,7 @@
 #include "shared/error.h"
 
 struct announce_rules;
+struct trusted_proxies;
 
 /* The tracker over HTTP, by libmicrohttpd with threads of its own: /announce,
  * /scrape, /, /stats, /metrics and /health on one listening address.  Reads and
@@ -17,7 +18,10 @@ struct front_http_options {
 	struct endpoint listen;   /* port 0: any */
 	unsigned threads;         /* > 0 */
 	unsigned max_connections; /* >= threads; further ones wait outside */
-	const struct announce_rules *rules; /* outlives the front */
+	unsigned max_per_address; /* connections of one; 0: no limit */
+	/* These two outlive the front. */
+	const struct announce_rules *rules;
+	const struct trusted_proxies *proxies;
 	uint64_t started_ms;
 };
 

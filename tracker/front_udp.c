@@ -15,6 +15,7 @@
 #include "shared/writer.h"
 #include "tracker/announce.h"
 #include "tracker/connection_id.h"
+#include "tracker/passkeys.h"
 
 enum {
 	/* Packets read and answered at a time: a call to the kernel costs as
@@ -69,11 +70,26 @@ struct question {
 	uint64_t now_s;
 };
 
+/* The passkey in the URL that the announce is for, which is put together in
+ * `w`'s memory (BEP 41); empty when there is none, or nobody asks. */
+static struct span passkey_of(
+	const struct announce_rules *rules, struct reader *r, struct writer *w)
+{
+	struct span none = {NULL, 0};
+
+	if (!rules->passkeys || !announce_udp_parse_url_data(r, w))
+		return none;
+	return passkey_of_path(
+		(struct span){w->start, writer_len(w)}, "/announce");
+}
+
 static void answer_announce(const struct announce_rules *rules,
 	const struct question *q, struct reader *r, struct writer *w)
 {
 	struct announce a = {.peer = q->from};
 	struct announce_reply reply;
+	uint8_t url[ANNOUNCE_UDP_MAX_PACKET];
+	struct writer url_writer = writer_of(url, sizeof(url));
 	struct error err;
 
 	if (!announce_udp_parse_announce(r, &a, &err)) {
@@ -81,7 +97,8 @@ static void answer_announce(const struct announce_rules *rules,
 		announce_udp_write_error(w, q->head.transaction, err.text);
 		return;
 	}
-	announce_handle(rules, &a, q->now_s, &reply);
+	announce_handle(
+		rules, &a, passkey_of(rules, r, &url_writer), q->now_s, &reply);
 	if (reply.failure[0] != '\0')
 		announce_udp_write_error(w, q->head.transaction, reply.failure);
 	else
@@ -98,8 +115,9 @@ static bool scrape(const struct announce_rules *rules,
 	size_t known_count;
 	size_t next = 0;
 
-	if (!announce_handle_scrape(
-		    rules, hashes, count, known, &known_count, err))
+	/* A scrape has no options, hence no passkey. */
+	if (!announce_handle_scrape(rules, hashes, count,
+		    (struct span){NULL, 0}, known, &known_count, err))
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		if (next < known_count &&

@@ -14,15 +14,19 @@
 #include "shared/log.h"
 #include "shared/metainfo.h"
 #include "shared/options.h"
+#include "shared/random_bytes.h"
 #include "shared/text.h"
+#include "tracker/address_limit.h"
 #include "tracker/allow_list.h"
 #include "tracker/announce.h"
 #include "tracker/counters.h"
 #include "tracker/front_http.h"
 #include "tracker/front_udp.h"
 #include "tracker/listen_plan.h"
+#include "tracker/passkeys.h"
 #include "tracker/store_memory.h"
 #include "tracker/swarm_store.h"
+#include "tracker/trusted_proxies.h"
 
 enum {
 	EXIT_USAGE = 2,
@@ -45,7 +49,19 @@ enum {
 	 * all of them at most a quarter of the machine. */
 	PEER_BYTES = 200,
 	MEMORY_SHARE = 4,
+
+	/* A minute, of one public address: more than 10,000 clients with 90
+	 * torrents each, behind one address, make in half an hour; and a
+	 * machine with 6,000 torrents of its own may begin with all of them. */
+	ANNOUNCE_LIMIT = 30000,
+	SWARM_LIMIT = 6000,
+
+	/* Of the connections that there may be, so many has one address. */
+	CONNECTION_SHARE = 4,
 };
+
+/* Of a limit that the operator has not set. */
+static const uint64_t UNSAID = UINT64_MAX;
 
 struct settings {
 	struct option_list listen;
@@ -56,6 +72,11 @@ struct settings {
 	uint64_t peer_timeout_s;
 	uint64_t threads;   /* 0: not said */
 	uint64_t max_peers; /* 0: not said */
+	const char *passkeys;
+	struct option_list trust_proxy;
+	uint64_t announce_limit; /* these three: 0: none; or UNSAID */
+	uint64_t swarm_limit;
+	uint64_t connection_limit;
 	bool no_udp;
 	bool no_http;
 	bool json;
@@ -68,6 +89,10 @@ struct tracker {
 	struct counters counters;
 	struct allow_list *allowed;
 	struct swarm_store *store;
+	struct passkeys *passkeys;            /* NULL: none is wanted */
+	struct address_limit *announce_limit; /* NULL: none */
+	struct address_limit *swarm_limit;    /* NULL: none */
+	struct trusted_proxies proxies;
 	struct announce_rules rules;
 	uint64_t started_ms;
 	struct listen_plan plan;
@@ -213,14 +238,24 @@ static bool share_descriptors(size_t fronts, unsigned threads,
 
 /* --- Running --- */
 
-static bool start_http(struct tracker *t, size_t i, unsigned threads,
-	unsigned max_connections, struct error *err)
+static bool start_http(struct tracker *t, const struct settings *s, size_t i,
+	unsigned threads, unsigned max_connections, struct error *err)
 {
+	unsigned share = max_connections / CONNECTION_SHARE + 1;
+
+	/* All that comes by a proxy comes from one address. */
+	if (t->proxies.count > 0)
+		share = 0;
+	if (s->connection_limit != UNSAID)
+		share = (unsigned)s->connection_limit;
+
 	struct front_http_options o = {
 		.listen = t->plan.at[i],
 		.threads = threads,
 		.max_connections = max_connections,
+		.max_per_address = share,
 		.rules = &t->rules,
+		.proxies = &t->proxies,
 		.started_ms = t->started_ms,
 	};
 
@@ -251,7 +286,7 @@ static bool start_pair(struct tracker *t, const struct settings *s, size_t i,
 	for (int tries = 0; tries < PORT_TRIES; tries++) {
 		t->plan.at[i] = wanted;
 		if (!s->no_http &&
-			!start_http(t, i, threads, max_connections, err))
+			!start_http(t, s, i, threads, max_connections, err))
 			return false;
 		if (s->no_udp || start_udp(t, i, threads, err))
 			return true;
@@ -283,10 +318,41 @@ static bool start_fronts(struct tracker *t, const struct settings *s,
 	return true;
 }
 
+/* NULL with true: no limit. */
+static bool make_limit(uint64_t said, uint32_t otherwise,
+	struct address_limit **ret, struct error *err)
+{
+	struct address_limit_options o = {
+		.per_minute = said == UNSAID ? otherwise : (uint32_t)said,
+		.spare_private = said == UNSAID,
+		.seed = random_u64(),
+	};
+
+	if (said == 0)
+		return true;
+	*ret = address_limit_create(&o);
+	return *ret || error_set(err, "limits: out of memory");
+}
+
+static bool make_guards(
+	struct tracker *t, const struct settings *s, struct error *err)
+{
+	if (s->passkeys) {
+		t->passkeys = passkeys_create(s->passkeys, err);
+		if (!t->passkeys)
+			return false;
+	}
+	return make_limit(s->announce_limit, ANNOUNCE_LIMIT, &t->announce_limit,
+		       err) &&
+		make_limit(s->swarm_limit, SWARM_LIMIT, &t->swarm_limit, err);
+}
+
 static bool start(struct tracker *t, const struct settings *s,
 	uint32_t interval_s, struct error *err)
 {
 	t->started_ms = clock_ms();
+	if (!make_guards(t, s, err))
+		return false;
 	t->allowed = allow_list_create(
 		s->torrents.items, s->torrents.count, s->allow_dir, err);
 	if (!t->allowed)
@@ -299,6 +365,9 @@ static bool start(struct tracker *t, const struct settings *s,
 	t->rules = (struct announce_rules){
 		.store = t->store,
 		.allowed = t->allowed,
+		.passkeys = t->passkeys,
+		.announce_limit = t->announce_limit,
+		.swarm_limit = t->swarm_limit,
 		.counters = &t->counters,
 		.interval_s = interval_s,
 	};
@@ -313,6 +382,9 @@ static void stop(struct tracker *t)
 		front_http_stop(t->http[i]);
 	}
 	swarm_store_destroy(t->store);
+	address_limit_destroy(t->swarm_limit);
+	address_limit_destroy(t->announce_limit);
+	passkeys_destroy(t->passkeys);
 	allow_list_destroy(t->allowed);
 }
 
@@ -324,6 +396,9 @@ static void reload(struct tracker *t)
 	if (!allow_list_reload(t->allowed, &err))
 		log_warning(
 			"%s", text_escape_str(err.text, shown, sizeof(shown)));
+	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
+		log_warning("%s; the keys stay as they were",
+			text_escape_str(err.text, shown, sizeof(shown)));
 }
 
 static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
@@ -380,6 +455,9 @@ static int run_tracker(const struct settings *s, struct error *err)
 	struct tracker t = {0};
 	int status = EXIT_FAILURE;
 
+	if (!trusted_proxies_of_options(s->trust_proxy.items,
+		    s->trust_proxy.count, &t.proxies, err))
+		return EXIT_USAGE;
 	if (!plan_listening(s, &t.plan, &status, err))
 		return status;
 
@@ -395,7 +473,13 @@ static int run_tracker(const struct settings *s, struct error *err)
 
 int serve(int argc, char **argv)
 {
-	struct settings s = {.store = "memory:", .interval_s = 1800};
+	struct settings s = {
+		.store = "memory:",
+		.interval_s = 1800,
+		.announce_limit = UNSAID,
+		.swarm_limit = UNSAID,
+		.connection_limit = UNSAID,
+	};
 	const struct option table[] = {
 		{'l', "listen", OPTION_LIST, &s.listen, "ADDR:PORT",
 			"listen there for HTTP (TCP) and UDP (repeatable;\n"
@@ -423,6 +507,27 @@ int serve(int argc, char **argv)
 			"keep so many peers at most; default: as many as\n"
 			"fit in a quarter of the memory",
 			1, MAX_PEERS},
+		{0, "passkeys", OPTION_TEXT, &s.passkeys, "FILE",
+			"for /announce/KEY only, with a key of this file,\n"
+			"which is read again on SIGHUP",
+			0, 0},
+		{0, "trust-proxy", OPTION_LIST, &s.trust_proxy, "CIDR",
+			"believe X-Forwarded-For of the proxies there\n"
+			"(repeatable)",
+			0, 0},
+		{0, "announce-limit", OPTION_NUMBER, &s.announce_limit, "N",
+			"announces a minute of one address; 0: no limit;\n"
+			"default: 30000, and none for private addresses",
+			0, ADDRESS_LIMIT_MAX},
+		{0, "new-swarm-limit", OPTION_NUMBER, &s.swarm_limit, "N",
+			"torrents a minute that one address may bring;\n"
+			"0: no limit; default: 6000, and none for private\n"
+			"addresses",
+			0, ADDRESS_LIMIT_MAX},
+		{0, "connection-limit", OPTION_NUMBER, &s.connection_limit, "N",
+			"HTTP connections of one address; 0: no limit;\n"
+			"default: a quarter of all, or with --trust-proxy none",
+			0, MAX_DESCRIPTORS},
 		{0, "threads", OPTION_NUMBER, &s.threads, "N",
 			"threads for HTTP, and for UDP; default: one a core", 1,
 			MAX_THREADS},

@@ -373,6 +373,7 @@ static bool announce_locked(struct store_memory *m, struct shard *s,
 		fresh->hash = a->info_hash;
 		*at = fresh;
 		s->swarm_count++;
+		ret->is_new = true;
 	}
 
 	struct swarm *w = *at;
@@ -394,6 +395,7 @@ static bool memory_announce(struct swarm_store *store, const struct announce *a,
 	struct shard *s = shard_of(m, hash);
 
 	ret->counts = (struct swarm_counts){0};
+	ret->is_new = false;
 	ret->peer_count = 0;
 	pthread_mutex_lock(&s->lock);
 	bool ok = announce_locked(m, s, hash, a, now_s, ret, err);

@@ -21,6 +21,10 @@ _tbt_tracker()
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		;;
+	--passkeys)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(
 			"$1" serve --help 2>/dev/null |

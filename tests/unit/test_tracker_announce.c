@@ -8,16 +8,19 @@
 #include "shared/announce_http.h"
 #include "shared/buffer.h"
 #include "shared/metainfo.h"
+#include "tracker/address_limit.h"
 #include "tracker/allow_list.h"
 #include "tracker/announce.h"
 #include "tracker/counters.h"
 #include "tracker/page_metrics.h"
 #include "tracker/page_stats.h"
 #include "tracker/page_status.h"
+#include "tracker/passkeys.h"
 #include "tracker/store_memory.h"
 #include "tracker/swarm_store.h"
 
 static struct counters counters;
+static const struct span no_key;
 
 static struct announce_rules rules_of(struct allow_list *allowed, size_t max)
 {
@@ -85,7 +88,7 @@ Test(tracker_announce, an_answer_has_counts_peers_and_the_interval)
 		struct announce a = sample(i);
 		a.numwant = UINT32_MAX;
 		memset(&reply, 0xff, sizeof(reply));
-		announce_handle(&rules, &a, 0, &reply);
+		announce_handle(&rules, &a, no_key, 0, &reply);
 		cr_assert_str_eq(reply.failure, "");
 		cr_assert_str_eq(reply.warning, "");
 		cr_assert_eq(reply.peer_count,
@@ -107,9 +110,9 @@ Test(tracker_announce, a_full_store_is_a_failure_reason)
 		rules_of(allow_list_create(NULL, 0, NULL, &err), 1);
 	struct announce a = sample(1);
 
-	announce_handle(&rules, &a, 0, &reply);
+	announce_handle(&rules, &a, no_key, 0, &reply);
 	a.info_hash.bytes[0] = 1;
-	announce_handle(&rules, &a, 0, &reply);
+	announce_handle(&rules, &a, no_key, 0, &reply);
 	cr_expect_str_eq(reply.failure, "the tracker is full");
 	cr_expect_eq(reply.peer_count, 0);
 	cr_expect_eq(counters.refused, 1);
@@ -135,14 +138,14 @@ Test(tracker_announce, only_torrents_on_the_list_are_tracked)
 	size_t count = 0;
 
 	a.info_hash = hashes[0];
-	announce_handle(&rules, &a, 0, &reply);
+	announce_handle(&rules, &a, no_key, 0, &reply);
 	cr_expect_str_eq(reply.failure, "");
 	a.info_hash = hashes[1];
-	announce_handle(&rules, &a, 0, &reply);
+	announce_handle(&rules, &a, no_key, 0, &reply);
 	cr_expect_str_neq(reply.failure, "");
 
 	cr_expect(announce_handle_scrape(
-		&rules, hashes, 2, entries, &count, &err));
+		&rules, hashes, 2, no_key, entries, &count, &err));
 	cr_expect_eq(count, 1);
 	cr_expect(info_hash_equal(&entries[0].info_hash, &hashes[0]));
 	cr_expect_eq(entries[0].leechers, 1);
@@ -259,4 +262,114 @@ Test(tracker_announce, pages_say_what_a_store_does_not_know)
 	cr_expect_not(strstr((char *)page.bytes, "tbt_tracker_swarms"));
 	cr_expect(strstr((char *)page.bytes, "tbt_tracker_scrapes_total 0\n"));
 	buffer_finish(&page);
+}
+
+static struct announce_rules open_rules(void)
+{
+	struct error err;
+	struct announce_rules rules =
+		rules_of(allow_list_create(NULL, 0, NULL, &err), 100);
+
+	return rules;
+}
+
+static void finish_rules(struct announce_rules *rules)
+{
+	address_limit_destroy(rules->announce_limit);
+	address_limit_destroy(rules->swarm_limit);
+	passkeys_destroy(rules->passkeys);
+	swarm_store_destroy(rules->store);
+	allow_list_destroy(rules->allowed);
+}
+
+static struct address_limit *limit_of(uint32_t per_minute)
+{
+	return address_limit_create(
+		&(struct address_limit_options){.per_minute = per_minute});
+}
+
+Test(tracker_announce, with_passkeys_only_who_has_one_may_ask)
+{
+	static struct announce_reply reply;
+	struct announce_rules rules = open_rules();
+	struct announce a = sample(1);
+	struct span good = {(const uint8_t *)"secret1", 7};
+	struct span bad = {(const uint8_t *)"secret2", 7};
+	struct scrape_entry entry;
+	size_t count = 0;
+	struct error err;
+
+	enter_empty_folder();
+	FILE *f = fopen("keys", "w");
+	cr_assert(f);
+	fputs("secret1\n", f);
+	cr_assert_eq(fclose(f), 0);
+	rules.passkeys = passkeys_create("keys", &err);
+
+	announce_handle(&rules, &a, no_key, 0, &reply);
+	cr_expect(strstr(reply.failure, "private"), "%s", reply.failure);
+	announce_handle(&rules, &a, bad, 0, &reply);
+	cr_expect(strstr(reply.failure, "passkey"), "%s", reply.failure);
+	cr_expect_not(strstr(reply.failure, "secret"));
+	cr_expect_not(announce_handle_scrape(
+		&rules, &a.info_hash, 1, bad, &entry, &count, &err));
+	cr_expect(announce_handle_scrape(
+		&rules, &a.info_hash, 1, good, &entry, &count, &err));
+	cr_expect_eq(entry.leechers, 0, "nothing was kept");
+	announce_handle(&rules, &a, good, 0, &reply);
+	cr_expect_str_eq(reply.failure, "");
+	finish_rules(&rules);
+}
+
+Test(tracker_announce, an_address_may_announce_so_often)
+{
+	static struct announce_reply reply;
+	struct announce_rules rules = open_rules();
+	struct announce a = sample(1);
+	struct announce other = sample(2);
+
+	rules.announce_limit = limit_of(2);
+	for (int i = 0; i < 2; i++) {
+		announce_handle(&rules, &a, no_key, 0, &reply);
+		cr_expect_str_eq(reply.failure, "");
+	}
+	announce_handle(&rules, &a, no_key, 0, &reply);
+	cr_expect(strstr(reply.failure, "too many announces"), "%s",
+		reply.failure);
+	cr_expect_eq(reply.retry_s, 30);
+	announce_handle(&rules, &other, no_key, 0, &reply);
+	cr_expect_str_eq(reply.failure, "");
+	announce_handle(&rules, &a, no_key, 30, &reply);
+	cr_expect_str_eq(reply.failure, "");
+	finish_rules(&rules);
+}
+
+Test(tracker_announce, an_address_may_bring_so_many_torrents)
+{
+	static struct announce_reply reply;
+	struct announce_rules rules = open_rules();
+	struct announce a = sample(1);
+	struct announce other = sample(2);
+
+	rules.swarm_limit = limit_of(2);
+	for (uint8_t i = 0; i < 3; i++) {
+		a.info_hash.bytes[0] = i;
+		announce_handle(&rules, &a, no_key, 0, &reply);
+		cr_expect_eq(reply.failure[0] == '\0', i < 2);
+	}
+	cr_expect(strstr(reply.failure, "too many new torrents"), "%s",
+		reply.failure);
+	cr_expect_eq(reply.retry_s, 30);
+
+	/* Those that are known go on, and so do others. */
+	a.info_hash.bytes[0] = 1;
+	announce_handle(&rules, &a, no_key, 0, &reply);
+	cr_expect_str_eq(reply.failure, "");
+	other.info_hash.bytes[0] = 2;
+	announce_handle(&rules, &other, no_key, 0, &reply);
+	cr_expect_str_eq(reply.failure, "");
+	a.info_hash.bytes[0] = 2; /* not a new one any more */
+	announce_handle(&rules, &a, no_key, 0, &reply);
+	cr_expect_str_eq(reply.failure, "");
+	finish_rules(&rules);
 }
