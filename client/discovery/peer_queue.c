@@ -43,6 +43,7 @@ static enum origin origin_of(enum candidate_source source)
 	case FROM_LSD:
 	case FROM_LISTENER:
 	case FROM_GREETING:
+	case FROM_TRADER:
 		return ORIGIN_OUTSIDE;
 	}
 	return ORIGIN_OUTSIDE;

@@ -25,6 +25,7 @@ enum candidate_source {
 	FROM_GREETING, /* no candidate: `address`, dialled, has shaken hands */
 	FROM_JUDGE,    /* no candidate: `address` gave bad data, ban it */
 	FROM_KEEPER,   /* no candidate: `torrent` has changed its state */
+	FROM_TRADER,   /* no candidate: a peer wants to be unchoked */
 };
 
 /* How a conversation ended, for the book's rules about the address. */

@@ -10,6 +10,7 @@
 #include "client/discovery/lsd_socket.h"
 #include "client/discovery/peer_queue.h"
 #include "client/discovery/udp_socket.h"
+#include "client/session/choker.h"
 #include "client/session/events.h"
 #include "client/session/peer_book.h"
 #include "client/session/session_context.h"
@@ -64,6 +65,9 @@ struct coordinator {
 
 	/* The thread's own. */
 	struct peer_book *book;
+	struct choker *choker;
+	struct choker_peer *traders; /* one a worker: what the choker is told */
+	bool trade;                  /* something changed for the choker */
 	struct watch *watches;
 	uint64_t progress_ms; /* when progress was last told */
 	uint64_t tick_ms;     /* when the next tick is due */
@@ -78,6 +82,14 @@ static struct session_torrent *torrent_of(struct coordinator *c, int index)
 
 /* ---- candidates ---- */
 
+static bool assign(struct coordinator *c, const struct candidate *candidate)
+{
+	if (!worker_pool_assign(c->pool, candidate))
+		return false;
+	c->trade = true;
+	return true;
+}
+
 static void admit(struct coordinator *c, const struct candidate *newcomer,
 	uint64_t now_ms)
 {
@@ -85,7 +97,7 @@ static void admit(struct coordinator *c, const struct candidate *newcomer,
 		close(newcomer->socket);
 		return;
 	}
-	if (worker_pool_assign(c->pool, newcomer))
+	if (assign(c, newcomer))
 		return;
 	/* Full.  If somebody can be spared, it waits for his place. */
 	if (c->waiting_count < MAX_WAITING &&
@@ -106,8 +118,7 @@ static void drop_waiting(struct coordinator *c, size_t i)
 
 static void seat_waiting(struct coordinator *c, uint64_t now_ms)
 {
-	while (c->waiting_count > 0 &&
-		worker_pool_assign(c->pool, &c->waiting[0].candidate))
+	while (c->waiting_count > 0 && assign(c, &c->waiting[0].candidate))
 		drop_waiting(c, 0);
 	while (c->waiting_count > 0 &&
 		now_ms - c->waiting[0].since_ms >= WAITING_MS) {
@@ -131,7 +142,7 @@ static void dial_due(struct coordinator *c, uint64_t now_ms)
 	while (worker_pool_free(c->pool) > c->waiting_count &&
 		peer_book_next(c->book, now_ms, &next.torrent, &next.address,
 			&ask_again_ms)) {
-		if (worker_pool_assign(c->pool, &next))
+		if (assign(c, &next))
 			continue;
 		/* The pool is closing. */
 		next.ended = PEER_END_STOPPED;
@@ -160,6 +171,7 @@ static void handle(
 		break;
 	case FROM_WORKER:
 		worker_pool_release(c->pool, got->worker);
+		c->trade = true; /* perhaps its slot is free */
 		peer_book_ended(c->book, got, now_ms);
 		seat_waiting(c, now_ms);
 		break;
@@ -172,6 +184,9 @@ static void handle(
 	case FROM_KEEPER:
 		c->tick_ms = now_ms; /* look at it now */
 		break;
+	case FROM_TRADER:
+		c->trade = true;
+		break;
 	case FROM_USER:
 	case FROM_TRACKER:
 	case FROM_PEX:
@@ -181,6 +196,21 @@ static void handle(
 			got->source, now_ms);
 		break;
 	}
+}
+
+/* ---- choking ---- */
+
+static void share_upload(struct coordinator *c, uint64_t now_ms)
+{
+	uint64_t uploaded = 0;
+
+	for (size_t i = 0; i < c->session->torrent_count; i++)
+		uploaded += torrent_of(c, (int)i)->uploaded;
+	worker_pool_look(c->pool, c->traders);
+	choker_look(c->choker, c->traders, uploaded, now_ms);
+	for (unsigned i = 0; i < worker_pool_size(c->pool); i++)
+		worker_pool_grant(c->pool, i, choker_grants(c->choker, i));
+	c->trade = false;
 }
 
 /* ---- looking after the torrents ---- */
@@ -401,6 +431,7 @@ static void tick(struct coordinator *c, uint64_t now_ms)
 	if (ended == c->session->torrent_count)
 		(void)!write(c->done_fd, &(uint64_t){1}, sizeof(uint64_t));
 	c->tick_ms = now_ms + TICK_MS;
+	c->trade = true;
 }
 
 static void *run(void *arg)
@@ -423,6 +454,8 @@ static void *run(void *arg)
 		if (now >= c->tick_ms)
 			tick(c, now);
 		dial_due(c, now);
+		if (c->trade)
+			share_upload(c, now);
 	}
 	return NULL;
 }
@@ -432,6 +465,8 @@ static void release(struct coordinator *c)
 	while (c->waiting_count > 0)
 		close(c->waiting[--c->waiting_count].candidate.socket);
 	peer_book_destroy(c->book);
+	choker_destroy(c->choker);
+	free(c->traders);
 	free(c->watches);
 	free(c);
 }
@@ -455,7 +490,10 @@ struct coordinator *coordinator_start(const struct session_context *session,
 	c->tick_ms = now + TICK_MS;
 	c->watches = calloc(session->torrent_count, sizeof(*c->watches));
 	c->book = peer_book_create(session->torrent_count, random_u64());
-	if (!c->watches || !c->book) {
+	c->traders = calloc(worker_pool_size(pool), sizeof(*c->traders));
+	c->choker = choker_create(
+		worker_pool_size(pool), options->upload_limit, random_u64());
+	if (!c->watches || !c->book || !c->traders || !c->choker) {
 		error_set(err, "coordinator: out of memory");
 		release(c);
 		return NULL;

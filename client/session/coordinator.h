@@ -10,8 +10,9 @@ struct session_context;
 struct worker_pool;
 
 /* The thread that pulls peers off the queue and hands them to workers, keeps
- * the book of addresses, and once a second looks after each torrent: progress,
- * trouble on disk, whether it has seeded enough. */
+ * the book of addresses, decides with the choker whom we upload to, and once a
+ * second looks after each torrent: progress, trouble on disk, whether it has
+ * seeded enough. */
 struct coordinator;
 
 /* `options` and the rest outlive it.  `done_fd`: an eventfd that is written to

@@ -146,6 +146,15 @@ void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms)
 	while (add_blocks(o, now_ms, ret_wait_ms) && outgoing_empty(o));
 }
 
+void outgoing_choke(struct outgoing *o)
+{
+	if (!o->held)
+		return;
+	o->held = false;
+	rate_limit_return(o->st->session->upload_limit, o->held_bytes);
+	conversation_refuse(o->conversation, &o->held_block);
+}
+
 enum stream_result outgoing_send(
 	struct outgoing *o, struct stream *stream, uint64_t *ret_payload)
 {
@@ -165,6 +174,7 @@ enum stream_result outgoing_send(
 		part->iov_len -= len;
 	} else {
 		*ret_payload = o->payload;
+		o->payload = 0;
 	}
 	return STREAM_MOVED;
 }

@@ -34,7 +34,7 @@ struct outgoing {
 	uint8_t *data; /* OUTGOING_BYTES, while there are blocks to send */
 	struct iovec iov[1 + 2 * OUTGOING_BLOCKS];
 	size_t next, count; /* entries of iov still to be sent: [next, count) */
-	uint64_t payload;   /* bytes of blocks in the batch */
+	uint64_t payload;   /* bytes of blocks in the batch, until it is out */
 
 	/* A block that waits for the rate limit, and what it has of it. */
 	bool held;
@@ -55,6 +55,16 @@ static inline bool outgoing_empty(const struct outgoing *o)
  * say and its peer has asked for.  *ret_wait_ms becomes less when the rate
  * limit wants that. */
 void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms);
+
+/* The peer was choked: the block that waits for the rate limit is refused. What
+ * is under way goes out. */
+void outgoing_choke(struct outgoing *o);
+
+/* Has its peer something to wait for? */
+static inline bool outgoing_owes(const struct outgoing *o)
+{
+	return o->held || o->payload > 0 || o->conversation->wanted_count > 0;
+}
 
 /* Send of the batch what can be sent.  MOVED: something was, perhaps all; then
  * *ret_payload tells the bytes of blocks of a batch that is out. */

@@ -24,6 +24,9 @@ enum {
 	NEWS_PAUSE_MS = 50,
 	/* Nothing of a batch could be sent for so long: the peer is gone. */
 	STUCK_MS = 120 * 1000,
+	/* A peer may become interested as often as it likes: we do not wake
+	 * the coordinator for it more often, which looks by itself anyway. */
+	TRADER_PAUSE_MS = 1000,
 	FOREVER_MS = 60 * 1000,
 };
 
@@ -43,6 +46,7 @@ struct talk {
 	uint64_t send_since_ms; /* when something of a batch was last sent */
 	uint64_t counted;       /* payload that was counted already */
 	bool told_node;         /* the DHT was, of the peer's node */
+	uint64_t trader_ms;     /* when the coordinator was last told of it */
 
 	/* As others may be told of it; port 0: it cannot be dialled yet. */
 	bool dialled;
@@ -186,13 +190,45 @@ static bool send_batches(struct talk *t, uint64_t now_ms, bool *ret_moved)
 		*ret_moved = true;
 		t->send_since_ms = now_ms;
 		/* A slow peer takes long for a batch, and is of use. */
-		if (t->outgoing.payload > 0)
+		if (payload > 0 || t->outgoing.payload > 0)
 			t->worker->useful_ms = now_ms;
-		if (payload > 0)
+		if (payload > 0) {
 			atomic_fetch_add(&t->st->uploaded, payload);
+			t->worker->took += payload;
+		}
 		break;
 	}
 	return true;
+}
+
+/* ---- choking ---- */
+
+/* Tell the choker about the peer, and the peer what the choker decided. */
+static void trade(struct talk *t, uint64_t now_ms)
+{
+	struct conversation *c = &t->conversation;
+	struct worker *w = t->worker;
+
+	w->gave = c->payload;
+	w->peer_asks = outgoing_owes(&t->outgoing);
+	w->peer_snubs = c->snubbed;
+	bool news = c->peer_interested && !w->peer_interested;
+	w->peer_interested = c->peer_interested;
+	/* After that, so that a grant made meanwhile is not missed. */
+	if (!w->unchoke) {
+		conversation_choke(c, true);
+		outgoing_choke(&t->outgoing);
+	} else if (c->peer_interested) {
+		conversation_choke(c, false);
+	}
+	if (!news || !c->am_choking || now_ms - t->trader_ms < TRADER_PAUSE_MS)
+		return;
+	t->trader_ms = now_ms;
+	/* No room: it will look by itself before long. */
+	(void)peer_queue_push(w->session->queue,
+		&(struct candidate){.source = FROM_TRADER,
+			.torrent = t->st->index,
+			.socket = -1});
 }
 
 /* ---- peer exchange (BEP 11) ---- */
@@ -323,10 +359,7 @@ static struct talk_end converse(struct talk *t)
 		t->worker->peer_is_seed = bitfield_full(&c->peer.pick.has);
 		t->worker->peer_offers = c->useful > 0;
 		t->worker->peer_chokes = c->peer_choking;
-		/* Whoever asks is served; who is to be preferred when there are
-		 * more than can be served well is the choker's matter. */
-		if (c->peer_interested)
-			conversation_choke(c, false);
+		trade(t, now);
 		exchange_peers(t, now);
 
 		if (!send_batches(t, now, &moved))

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/session/choker.h"
 #include "client/session/session_context.h"
+#include "client/session/session_torrent.h"
 #include "shared/clock.h"
 
 enum {
@@ -206,6 +208,12 @@ bool worker_pool_assign(struct worker_pool *pool, const struct candidate *c)
 		slot->worker.torrent = c->torrent;
 		slot->worker.peer_is_seed = false;
 		slot->worker.peer_offers = false;
+		slot->worker.peer_chokes = false;
+		slot->worker.gave = slot->worker.took = 0;
+		slot->worker.peer_interested = false;
+		slot->worker.peer_asks = false;
+		slot->worker.peer_snubs = false;
+		slot->worker.unchoke = false;
 		pool->free--;
 		pthread_cond_signal(&slot->given);
 	}
@@ -341,6 +349,47 @@ struct worker_counts worker_pool_counts(
 		counts.choking += w->peer_offers && w->peer_chokes;
 	}
 	return counts;
+}
+
+static bool we_seed(const struct worker *w)
+{
+	int torrent = w->torrent;
+
+	return torrent >= 0 &&
+		w->session->torrents[torrent].state == STATE_SEEDING;
+}
+
+void worker_pool_look(struct worker_pool *pool, struct choker_peer *ret)
+{
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned i = 0; i < pool->started; i++) {
+		const struct worker *w = &pool->slots[i].worker;
+
+		ret[i] = (struct choker_peer){0};
+		if (!talks(&pool->slots[i]))
+			continue;
+		ret[i].since_ms = w->since_ms;
+		ret[i].gave = w->gave;
+		ret[i].took = w->took;
+		ret[i].interested = w->peer_interested;
+		ret[i].asks = w->peer_asks;
+		ret[i].snubs = w->peer_snubs;
+		ret[i].we_seed = we_seed(w);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void worker_pool_grant(struct worker_pool *pool, unsigned worker, bool unchoke)
+{
+	struct worker *w = &pool->slots[worker].worker;
+
+	if (w->unchoke == unchoke)
+		return;
+	w->unchoke = unchoke;
+	/* Else it looks by itself, when its peer becomes interested.  Nor is
+	 * it disturbed before there is a conversation. */
+	if (w->met && (w->peer_interested || !unchoke))
+		mailbox_wake(&w->mailbox);
 }
 
 bool worker_pool_meet(struct worker *worker, int torrent,

@@ -12,13 +12,15 @@
 #include "shared/endpoint.h"
 #include "shared/error.h"
 
+struct choker_peer;
 struct session_context;
 
 /* The fixed pool of workers: who is free, who talks to whom.  A worker belongs
  * to the coordinator's hands while free, and to its peer until it has ended and
  * the coordinator has heard of it (worker_pool_release).
  *
- * Threads: assign, release, stop..., make_room and counts by the coordinator;
+ * Threads: assign, release, stop..., make_room, counts, look and grant by the
+ * coordinator;
  * meet and the rest of struct worker by that worker. */
 struct worker_pool;
 
@@ -37,6 +39,15 @@ struct worker {
 	atomic_bool peer_is_seed;
 	atomic_bool peer_offers; /* it has something that we lack, ... */
 	atomic_bool peer_chokes; /* ... but does not let us ask for it */
+
+	/* What the choker goes by. */
+	_Atomic uint64_t gave, took; /* bytes of blocks; the peer did */
+	atomic_bool peer_interested;
+	atomic_bool peer_asks;  /* requests of it wait */
+	atomic_bool peer_snubs; /* it owes us blocks and is silent */
+
+	/* By the coordinator: the peer is to be served when it wants that. */
+	atomic_bool unchoke;
 };
 
 struct worker_pool *worker_pool_create(unsigned count,
@@ -77,6 +88,13 @@ struct worker_counts {
 };
 struct worker_counts worker_pool_counts(
 	const struct worker_pool *pool, int torrent);
+
+/* What the choker goes by, of each worker's peer; `ret`: worker_pool_size() of
+ * them. */
+void worker_pool_look(struct worker_pool *pool, struct choker_peer *ret);
+
+/* What it decided.  The worker is woken only if it is news to its peer. */
+void worker_pool_grant(struct worker_pool *pool, unsigned worker, bool unchoke);
 
 /* By a worker: the peer says it is `peer_id`.  False: another worker talks to
  * it already, and this connection is the one to go.  (Both sides decide alike:
