@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/peer/metadata_exchange.h"
 #include "shared/metainfo.h"
 
 enum {
@@ -18,9 +17,6 @@ enum {
 	WINDOW_MS = 100,
 	OVERDUE_CHECK_MS = 1000,
 	BATCH = 64, /* requests or pieces dealt with under one lock */
-	/* Nobody is new: look again so soon. */
-	PEX_LOOK_MS = 10 * 1000,
-	DONTHAVE_SIZE = 4, /* a piece's index */
 };
 
 static const struct metainfo *metainfo(const struct conversation *c)
@@ -127,28 +123,6 @@ static bool send_pieces(struct conversation *c)
 	return ok;
 }
 
-static void send_extended_handshake(struct conversation *c, uint16_t port)
-{
-	uint8_t payload[512], message[600];
-	struct writer p = writer_of(payload, sizeof(payload));
-	struct writer w = writer_of(message, sizeof(message));
-	struct extended_handshake h = {
-		.port = port,
-		.reqq = CONVERSATION_MAX_WANTED,
-		.metadata_size = (uint32_t)metainfo(c)->info.len,
-		.upload_only = torrent_complete(c->torrent),
-		.client = "tbt " TBT_VERSION,
-	};
-
-	for (enum extension_kind k = 0; k < EXTENSION_KINDS; k++)
-		h.ids[k] = extension_our_id(k);
-	if (!c->pex)
-		h.ids[EXTENSION_PEX] = 0;
-	extension_write_handshake(&p, &h);
-	wire_write_extended(&w, EXTENDED_HANDSHAKE_ID, payload, writer_len(&p));
-	append(c, &w);
-}
-
 /* ---- beginning and end ---- */
 
 bool conversation_begin(struct conversation *c,
@@ -160,19 +134,17 @@ bool conversation_begin(struct conversation *c,
 		.torrent = start->torrent,
 		.reason = "",
 		.fast = start->fast,
-		.extended = start->extended,
 		.give_only = start->give_only,
-		.pex = start->pex && !torrent_metainfo(start->torrent)->private,
-		.pex_due_ms = now_ms + PEX_FIRST_MS,
 		.am_choking = true,
 		.peer_choking = true,
 		.depth = FIRST_DEPTH,
-		.reqq = EXTENSION_DEFAULT_REQQ,
 		.heard_ms = now_ms,
 		.block_ms = now_ms,
 		.sent_ms = now_ms,
 		.window_ms = now_ms,
 	};
+	extension_talk_begin(&c->extensions, metainfo(c), start->extended,
+		start->pex, now_ms);
 	buffer_init(&c->out, CONVERSATION_MAX_OUT);
 	c->peer.pick.address = start->address;
 	c->peer.wake_fd = start->wake_fd;
@@ -189,8 +161,12 @@ bool conversation_begin(struct conversation *c,
 		conversation_end(c);
 		return false;
 	}
-	if (c->extended)
-		send_extended_handshake(c, start->port);
+	extension_talk_greet(&c->extensions, &c->out,
+		&(struct extended_handshake){
+			.port = start->port,
+			.reqq = CONVERSATION_MAX_WANTED,
+			.upload_only = torrent_complete(c->torrent),
+		});
 	if (start->dht_port != 0 && !metainfo(c)->private)
 		send_port(c, start->dht_port);
 	return true;
@@ -352,7 +328,7 @@ static size_t most_asked(const struct conversation *c)
 {
 	size_t depth = c->snubbed ? 1 : c->depth;
 
-	return depth < c->reqq ? depth : c->reqq;
+	return depth < c->extensions.reqq ? depth : c->extensions.reqq;
 }
 
 static void ask(struct conversation *c, uint64_t now_ms)
@@ -580,22 +556,14 @@ static struct block_ref *wanted_at(struct conversation *c, size_t i)
 	return &c->wanted[(c->wanted_head + i) % CONVERSATION_MAX_WANTED];
 }
 
-/* It was told that we have a piece that we have no longer (BEP 54). */
+/* It was told that we have a piece that we have no longer. */
 static void tell_lost(struct conversation *c, uint32_t piece)
 {
-	uint8_t payload[DONTHAVE_SIZE], message[SMALL_MESSAGE];
-	struct writer p = writer_of(payload, sizeof(payload));
-	struct writer w = writer_of(message, sizeof(message));
-
-	if (c->ids[EXTENSION_DONTHAVE] == 0)
+	if (!extension_talk_lose(&c->extensions, &c->out, piece))
 		return;
 	bitfield_clear(&c->have, piece);
 	if (bitfield_has(&c->peer.pick.has, piece) && is_wanted(c, piece))
 		c->useful++;
-	writer_u32(&p, piece);
-	wire_write_extended(
-		&w, c->ids[EXTENSION_DONTHAVE], payload, writer_len(&p));
-	append(c, &w);
 }
 
 void conversation_refuse(struct conversation *c, const struct block_ref *block)
@@ -673,118 +641,13 @@ void conversation_choke(struct conversation *c, bool choke)
 
 /* ---- extensions ---- */
 
-/* BEP 9: a peer that came by a magnet link. */
-static enum conversation_verdict metadata_message(
-	struct conversation *c, struct span payload)
+/* The peer has a piece no longer (BEP 54). */
+static void lost_piece(struct conversation *c, uint32_t piece)
 {
-	uint8_t bytes[METADATA_MESSAGE_SIZE];
-	uint8_t message[METADATA_MESSAGE_SIZE + SMALL_MESSAGE];
-	struct writer p = writer_of(bytes, sizeof(bytes));
-	struct writer w = writer_of(message, sizeof(message));
-	struct span info = metainfo(c)->info;
-	struct metadata_message asked;
-
-	if (!metadata_read(payload, &asked))
-		return broken(c, "malformed metadata message");
-	if (asked.kind != METADATA_REQUEST || c->ids[EXTENSION_METADATA] == 0)
-		return CONVERSATION_GOES_ON; /* nothing was asked of it */
-
-	uint32_t size = metadata_piece_size((uint32_t)info.len, asked.piece);
-	struct metadata_message answer = {
-		.kind = METADATA_REJECT, .piece = asked.piece};
-	if (size > 0 &&
-		c->metadata_given < CONVERSATION_METADATA_TIMES * info.len) {
-		answer.kind = METADATA_DATA;
-		answer.total_size = (uint32_t)info.len;
-		answer.data = (struct span){
-			info.at + asked.piece * METADATA_PIECE_SIZE, size};
-		c->metadata_given += size;
-	}
-	metadata_write(&p, &answer);
-	wire_write_extended(
-		&w, c->ids[EXTENSION_METADATA], bytes, writer_len(&p));
-	append(c, &w);
-	return CONVERSATION_GOES_ON;
-}
-
-/* Nobody is sent to this machine itself but by itself. */
-static bool may_know_of(
-	const struct conversation *c, const struct endpoint *address)
-{
-	return !endpoint_is_loopback(address) ||
-		endpoint_is_loopback(&c->peer.pick.address);
-}
-
-static enum conversation_verdict pex_message(
-	struct conversation *c, struct span payload, uint64_t now_ms)
-{
-	struct pex_message m;
-
-	/* It was not offered, or it comes too often. */
-	if (!c->pex ||
-		(c->heard_pex_ms != 0 &&
-			now_ms - c->heard_pex_ms < PEX_AT_MOST_MS))
-		return CONVERSATION_GOES_ON;
-	if (!pex_read(payload, &m))
-		return broken(c, "malformed peer exchange");
-	c->heard_pex_ms = now_ms;
-	c->heard_count = 0;
-	for (size_t i = 0; i < m.added_count; i++) {
-		if (may_know_of(c, &m.added[i].address))
-			c->heard[c->heard_count++] = m.added[i].address;
-	}
-	return CONVERSATION_GOES_ON;
-}
-
-bool conversation_pex_due(const struct conversation *c, uint64_t now_ms)
-{
-	return c->pex && c->ids[EXTENSION_PEX] != 0 && now_ms >= c->pex_due_ms;
-}
-
-void conversation_tell_swarm(struct conversation *c,
-	const struct pex_peer *swarm, size_t count, uint64_t now_ms)
-{
-	uint8_t bytes[PEX_MESSAGE_SIZE];
-	uint8_t message[PEX_MESSAGE_SIZE + SMALL_MESSAGE];
-	struct writer p = writer_of(bytes, sizeof(bytes));
-	struct writer w = writer_of(message, sizeof(message));
-	struct endpoint itself = c->peer.pick.address;
-	struct pex_peer others[PEX_MAX_TOLD];
-	struct pex_message m;
-	size_t kept = 0;
-
-	if (c->listen_port != 0)
-		itself.port = c->listen_port;
-	for (size_t i = 0; i < count && kept < PEX_MAX_TOLD; i++) {
-		if (may_know_of(c, &swarm[i].address) &&
-			!endpoint_equal(&swarm[i].address, &itself) &&
-			!endpoint_equal(
-				&swarm[i].address, &c->peer.pick.address))
-			others[kept++] = swarm[i];
-	}
-	if (!pex_next(&c->told, others, kept, &m)) {
-		c->pex_due_ms = now_ms + PEX_LOOK_MS;
-		return;
-	}
-	c->pex_due_ms = now_ms + PEX_EVERY_MS;
-	pex_write(&p, &m);
-	wire_write_extended(&w, c->ids[EXTENSION_PEX], bytes, writer_len(&p));
-	append(c, &w);
-}
-
-/* BEP 54: the peer has a piece no longer. */
-static enum conversation_verdict lost_piece(
-	struct conversation *c, struct span payload)
-{
-	struct reader r = reader_of_span(payload);
-	uint32_t piece = reader_u32(&r);
-
-	if (!reader_done(&r) || piece >= c->have.count)
-		return broken(c, "DONTHAVE of a piece that there is not");
 	/* Each costs a walk through all pieces: not without end. */
 	if (!bitfield_has(&c->peer.pick.has, piece) ||
 		c->lost == CONVERSATION_MAX_LOST)
-		return CONVERSATION_GOES_ON;
+		return;
 	c->lost++;
 	torrent_peer_has_many(c->torrent, &c->peer, false);
 	bitfield_clear(&c->peer.pick.has, piece);
@@ -793,42 +656,32 @@ static enum conversation_verdict lost_piece(
 		c->useful--;
 		update_interest(c);
 	}
-	return CONVERSATION_GOES_ON;
-}
-
-static enum conversation_verdict extended_handshake(
-	struct conversation *c, struct span payload)
-{
-	struct extended_handshake theirs;
-
-	if (!extension_read_handshake(payload, &theirs))
-		return broken(c, "malformed extended handshake");
-	if (theirs.reqq > 0)
-		c->reqq = theirs.reqq;
-	if (theirs.port != 0)
-		c->listen_port = theirs.port;
-	c->upload_only = theirs.upload_only;
-	memcpy(c->ids, theirs.ids, sizeof(c->ids));
-	memcpy(c->client, theirs.client, sizeof(c->client));
-	return CONVERSATION_GOES_ON;
 }
 
 static enum conversation_verdict extended(struct conversation *c,
 	const struct wire_message *message, uint64_t now_ms)
 {
-	uint8_t id = message->extended_id;
+	const char *reason = "";
+	uint32_t piece;
 
-	if (!c->extended)
-		return broken(c, "extended message without the extended bit");
-	if (id == EXTENDED_HANDSHAKE_ID)
-		return extended_handshake(c, message->payload);
-	if (id == extension_our_id(EXTENSION_METADATA))
-		return metadata_message(c, message->payload);
-	if (id == extension_our_id(EXTENSION_PEX))
-		return pex_message(c, message->payload, now_ms);
-	if (id == extension_our_id(EXTENSION_DONTHAVE))
-		return lost_piece(c, message->payload);
-	return CONVERSATION_GOES_ON; /* nothing else was offered */
+	switch (extension_talk_message(&c->extensions, message,
+		&c->peer.pick.address, now_ms, &c->out, &piece, &reason)) {
+	case EXTENSION_HEARD:
+		break;
+	case EXTENSION_LOST:
+		lost_piece(c, piece);
+		break;
+	case EXTENSION_BROKEN:
+		return broken(c, reason);
+	}
+	return CONVERSATION_GOES_ON;
+}
+
+void conversation_tell_swarm(struct conversation *c,
+	const struct pex_peer *swarm, size_t count, uint64_t now_ms)
+{
+	extension_talk_tell(&c->extensions, &c->out, &c->peer.pick.address,
+		swarm, count, now_ms);
 }
 
 /* ---- messages ---- */
@@ -947,7 +800,8 @@ static bool both_complete(const struct conversation *c)
 		(torrent_complete(c->torrent) &&
 			!torrent_has_news(c->torrent, c->news_at));
 
-	return done && (bitfield_full(&c->peer.pick.has) || c->upload_only);
+	return done &&
+		(bitfield_full(&c->peer.pick.has) || c->extensions.upload_only);
 }
 
 enum conversation_verdict conversation_tick(
@@ -1021,8 +875,9 @@ uint64_t conversation_deadline(const struct conversation *c)
 	if (c->rest_ms != 0 && conversation_hungry(c) &&
 		due > c->rest_ms + CONVERSATION_REST_MS)
 		due = c->rest_ms + CONVERSATION_REST_MS;
-	if (c->pex && c->ids[EXTENSION_PEX] != 0 && due > c->pex_due_ms)
-		due = c->pex_due_ms;
+	if (extension_talk_tells_pex(&c->extensions) &&
+		due > c->extensions.pex_due_ms)
+		due = c->extensions.pex_due_ms;
 	if (c->farewell_ms > 0 &&
 		due > c->farewell_ms + CONVERSATION_FAREWELL_MS)
 		due = c->farewell_ms + CONVERSATION_FAREWELL_MS;

@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/peer/extension.h"
-#include "client/peer/pex.h"
+#include "client/peer/extension_talk.h"
 #include "client/peer/request.h"
 #include "client/peer/wire.h"
 #include "client/torrent/torrent.h"
@@ -30,9 +29,6 @@ enum {
 	CONVERSATION_MAX_OUT = 1024 * 1024,
 	/* Blocks nobody asked for, before the peer is dropped. */
 	CONVERSATION_MAX_UNASKED = 16,
-	/* Metadata is given to a peer so often; further requests for it are
-	 * rejected. */
-	CONVERSATION_METADATA_TIMES = 3,
 	/* Pieces that a peer may lose (BEP 54); we do not hear of more. */
 	CONVERSATION_MAX_LOST = 256,
 
@@ -64,30 +60,16 @@ struct conversation {
 	const char *reason; /* why the verdict, for a person */
 
 	bool fast;
-	bool extended;
 	bool am_choking;
 	bool am_interested;
 	bool peer_choking;
 	bool peer_interested;
-	bool upload_only; /* BEP 21, by its extended handshake */
 	bool snubbed;
 	bool give_only; /* we seed: never ask for anything */
 
-	bool pex;                     /* BEP 11, if the peer speaks it too */
-	uint8_t ids[EXTENSION_KINDS]; /* what it calls extensions; 0: unknown */
-	uint64_t metadata_given;      /* bytes */
-	unsigned lost;                /* pieces it said it has no longer */
-
-	/* Addresses that the peer named, for the worker to take. */
-	size_t heard_count;
-	struct endpoint heard[PEX_MAX];
-	uint64_t heard_pex_ms; /* when it last did; 0: never */
-	struct pex_told told;
-	uint64_t pex_due_ms; /* when it may be told more */
-
-	uint16_t listen_port;          /* its `p`; 0: not said */
-	uint16_t dht_port;             /* by its first PORT; 0: none came */
-	char client[CLIENT_NAME_SIZE]; /* its `v`; "" */
+	struct extension_talk extensions;
+	unsigned lost;     /* pieces it said it has no longer */
+	uint16_t dht_port; /* by its first PORT; 0: none came */
 
 	struct bitfield have; /* ours, as far as we have told it */
 	size_t news_at;       /* our place in the torrent's log */
@@ -96,7 +78,6 @@ struct conversation {
 	/* Requests of ours, in the order sent. */
 	size_t asked_count;
 	size_t depth; /* how many may be under way now */
-	uint32_t reqq;
 	struct block_id asked[CONVERSATION_MAX_ASKED];
 	uint64_t asked_ms[CONVERSATION_MAX_ASKED];
 	bool released[CONVERSATION_MAX_ASKED]; /* given to others since */
@@ -207,9 +188,7 @@ size_t conversation_next_wanted(struct conversation *c, struct block_ref *ret,
 /* It cannot be served after all. */
 void conversation_refuse(struct conversation *c, const struct block_ref *block);
 
-/* Is it time to tell the peer who else is there?  Then tell it: `swarm` is who
- * we are connected to, itself included or not. */
-bool conversation_pex_due(const struct conversation *c, uint64_t now_ms);
+/* Tell the peer who else is there: extension_talk_tell(). */
 void conversation_tell_swarm(struct conversation *c,
 	const struct pex_peer *swarm, size_t count, uint64_t now_ms);
 

@@ -241,8 +241,8 @@ static void update_member(struct talk *t)
 
 	/* Who came to us says where it listens. */
 	if (!t->dialled)
-		now.address.port = c->listen_port;
-	if (bitfield_full(&c->peer.pick.has) || c->upload_only)
+		now.address.port = c->extensions.listen_port;
+	if (bitfield_full(&c->peer.pick.has) || c->extensions.upload_only)
 		now.flags |= PEX_SEED;
 	if (t->dialled)
 		now.flags |= PEX_REACHABLE;
@@ -261,22 +261,22 @@ static void exchange_peers(struct talk *t, uint64_t now_ms)
 	const struct session_context *s = t->worker->session;
 
 	update_member(t);
-	if (conversation_pex_due(c, now_ms)) {
+	if (extension_talk_pex_due(&c->extensions, now_ms)) {
 		struct pex_peer swarm[PEX_MAX_TOLD];
 		size_t count = swarm_members_list(
 			s->members, t->st->index, swarm, PEX_MAX_TOLD);
 
 		conversation_tell_swarm(c, swarm, count, now_ms);
 	}
-	for (size_t i = 0; i < c->heard_count; i++) {
+	for (size_t i = 0; i < c->extensions.heard_count; i++) {
 		/* No room: they come again, or others do. */
 		(void)peer_queue_push(s->queue,
 			&(struct candidate){.source = FROM_PEX,
 				.torrent = t->st->index,
-				.address = c->heard[i],
+				.address = c->extensions.heard[i],
 				.socket = -1});
 	}
-	c->heard_count = 0;
+	c->extensions.heard_count = 0;
 }
 
 /* ---- waiting ---- */
@@ -446,7 +446,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		swarm_members_remove(s->members, worker->index);
 		result.ended = end.ended;
 		result.got_data = t.conversation.payload > 0;
-		result.listen_port = t.conversation.listen_port;
+		result.listen_port = t.conversation.extensions.listen_port;
 		tell_peer(&t, candidate, &g->theirs, PEER_CLOSED, end.reason);
 		flush(&t, clock_ms());
 		outgoing_end(&t.outgoing);

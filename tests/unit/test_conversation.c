@@ -190,7 +190,7 @@ Test(conversation, asks_for_no_more_than_the_peer_queues)
 		struct lab l = lab_open(0);
 		struct conversation *c = giving(&l, false);
 
-		c->extended = true;
+		c->extensions.spoken = true;
 		says_reqq(c, cases[i].reqq);
 		cr_expect_eq(lab_count(lab_tick(c, LAB_START_MS), "request"),
 			cases[i].asked, "%u", cases[i].reqq);

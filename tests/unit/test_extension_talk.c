@@ -84,7 +84,7 @@ static struct conversation *begin(struct lab *l)
 
 /* ---- ut_metadata ---- */
 
-Test(conversation_extensions, handshake_offers_what_is_understood)
+Test(extension_talk, handshake_offers_what_is_understood)
 {
 	struct lab l = lab_open(0);
 	struct conversation_start start = usual;
@@ -113,7 +113,7 @@ Test(conversation_extensions, handshake_offers_what_is_understood)
 	lab_close(&l);
 }
 
-Test(conversation_extensions, metadata_is_given_and_what_is_not_there_rejected)
+Test(extension_talk, metadata_is_given_and_what_is_not_there_rejected)
 {
 	struct lab l = lab_open(0);
 	struct conversation *c = begin(&l);
@@ -136,25 +136,25 @@ Test(conversation_extensions, metadata_is_given_and_what_is_not_there_rejected)
 	lab_close(&l);
 }
 
-Test(conversation_extensions, metadata_is_not_given_without_end)
+Test(extension_talk, metadata_is_not_given_without_end)
 {
 	struct lab l = lab_open(0);
 	struct conversation *c = begin(&l);
 	struct metadata_message m;
 
-	for (int i = 0; i <= CONVERSATION_METADATA_TIMES; i++) {
+	for (int i = 0; i <= EXTENSION_METADATA_TIMES; i++) {
 		says_kind(c, EXTENSION_METADATA, "d8:msg_typei0e5:piecei0ee",
 			LAB_START_MS);
 		cr_assert(metadata_read(said(c, EXTENSION_METADATA), &m));
 		cr_expect_eq(m.kind,
-			i < CONVERSATION_METADATA_TIMES ? METADATA_DATA
-							: METADATA_REJECT);
+			i < EXTENSION_METADATA_TIMES ? METADATA_DATA
+						     : METADATA_REJECT);
 	}
 	lab_end(c);
 	lab_close(&l);
 }
 
-Test(conversation_extensions, malformed_messages_break_the_protocol)
+Test(extension_talk, malformed_messages_break_the_protocol)
 {
 	static const struct {
 		enum extension_kind kind;
@@ -206,12 +206,12 @@ static size_t hears(struct conversation *c, uint64_t now_ms)
 	cr_expect_eq(says(c, extension_our_id(EXTENSION_PEX), two_peers,
 			     sizeof(two_peers) - 1, now_ms),
 		CONVERSATION_GOES_ON);
-	size_t count = c->heard_count;
-	c->heard_count = 0;
+	size_t count = c->extensions.heard_count;
+	c->extensions.heard_count = 0;
 	return count;
 }
 
-Test(conversation_extensions,
+Test(extension_talk,
 	addresses_are_heard_but_loopback_only_from_loopback)
 {
 	struct lab l = lab_open(0);
@@ -220,14 +220,14 @@ Test(conversation_extensions,
 	struct endpoint first = at("1.2.3.4:5");
 
 	cr_expect_eq(hears(far, LAB_START_MS), 1);
-	cr_expect(endpoint_equal(&far->heard[0], &first));
+	cr_expect(endpoint_equal(&far->extensions.heard[0], &first));
 	cr_expect_eq(hears(near, LAB_START_MS), 2);
 	lab_end(far);
 	lab_end(near);
 	lab_close(&l);
 }
 
-Test(conversation_extensions, a_peer_is_listened_to_once_a_minute)
+Test(extension_talk, a_peer_is_listened_to_once_a_minute)
 {
 	struct lab l = lab_open(0);
 	struct conversation *c = begin_with(&l, "127.0.0.1:9");
@@ -240,19 +240,19 @@ Test(conversation_extensions, a_peer_is_listened_to_once_a_minute)
 	lab_close(&l);
 }
 
-Test(conversation_extensions, nothing_is_heard_or_told_in_a_private_torrent)
+Test(extension_talk, nothing_is_heard_or_told_in_a_private_torrent)
 {
 	struct lab l = lab_open(0);
 	l.made->m.private = true;
 	struct conversation *c = begin_with(&l, "127.0.0.1:9");
 
 	cr_expect_eq(hears(c, LAB_START_MS), 0);
-	cr_expect_not(conversation_pex_due(c, UINT64_MAX));
+	cr_expect_not(extension_talk_pex_due(&c->extensions, UINT64_MAX));
 	lab_end(c);
 	lab_close(&l);
 }
 
-Test(conversation_extensions, the_swarm_is_told_soon_and_then_once_a_minute)
+Test(extension_talk, the_swarm_is_told_soon_and_then_once_a_minute)
 {
 	struct lab l = lab_open(0);
 	struct conversation *c = begin_with(&l, "9.9.9.9:9");
@@ -263,8 +263,8 @@ Test(conversation_extensions, the_swarm_is_told_soon_and_then_once_a_minute)
 	uint64_t now = LAB_START_MS + PEX_FIRST_MS;
 	struct pex_message m;
 
-	cr_expect_not(conversation_pex_due(c, now - 1));
-	cr_expect(conversation_pex_due(c, now));
+	cr_expect_not(extension_talk_pex_due(&c->extensions, now - 1));
+	cr_expect(extension_talk_pex_due(&c->extensions, now));
 	cr_expect_leq(conversation_deadline(c), now);
 	conversation_tell_swarm(c, swarm, 3, now);
 	cr_assert(pex_read(said(c, EXTENSION_PEX), &m));
@@ -272,8 +272,8 @@ Test(conversation_extensions, the_swarm_is_told_soon_and_then_once_a_minute)
 	cr_expect(endpoint_equal(&m.added[0].address, &swarm[0].address));
 
 	now += PEX_EVERY_MS;
-	cr_expect_not(conversation_pex_due(c, now - 1));
-	cr_expect(conversation_pex_due(c, now));
+	cr_expect_not(extension_talk_pex_due(&c->extensions, now - 1));
+	cr_expect(extension_talk_pex_due(&c->extensions, now));
 	conversation_tell_swarm(c, swarm + 1, 3, now);
 	cr_assert(pex_read(said(c, EXTENSION_PEX), &m));
 	cr_expect_eq(m.added_count, 1);
@@ -283,18 +283,19 @@ Test(conversation_extensions, the_swarm_is_told_soon_and_then_once_a_minute)
 	now += PEX_EVERY_MS;
 	conversation_tell_swarm(c, swarm + 1, 3, now);
 	cr_expect_eq(c->out.len, 0);
-	cr_expect_not(conversation_pex_due(c, now));
-	cr_expect(conversation_pex_due(c, now + PEX_EVERY_MS / 2));
+	cr_expect_not(extension_talk_pex_due(&c->extensions, now));
+	cr_expect(
+		extension_talk_pex_due(&c->extensions, now + PEX_EVERY_MS / 2));
 	lab_end(c);
 	lab_close(&l);
 }
 
-Test(conversation_extensions, who_does_not_speak_pex_is_told_nothing)
+Test(extension_talk, who_does_not_speak_pex_is_told_nothing)
 {
 	struct lab l = lab_open(0);
 	struct conversation *c = lab_begin(&l, usual, LAB_START_MS);
 
-	cr_expect_not(conversation_pex_due(c, UINT64_MAX));
+	cr_expect_not(extension_talk_pex_due(&c->extensions, UINT64_MAX));
 	lab_end(c);
 	lab_close(&l);
 }
@@ -303,7 +304,7 @@ Test(conversation_extensions, who_does_not_speak_pex_is_told_nothing)
 
 static const char piece_three[] = {0, 0, 0, 3};
 
-Test(conversation_extensions, a_lost_piece_is_not_asked_for)
+Test(extension_talk, a_lost_piece_is_not_asked_for)
 {
 	struct lab l = lab_open(0);
 	struct conversation *c = begin(&l);
@@ -325,7 +326,7 @@ Test(conversation_extensions, a_lost_piece_is_not_asked_for)
 	lab_close(&l);
 }
 
-Test(conversation_extensions, who_asks_for_a_lost_piece_is_told)
+Test(extension_talk, who_asks_for_a_lost_piece_is_told)
 {
 	struct lab l = lab_open(LAB_PIECES);
 	struct conversation *c = begin(&l);
