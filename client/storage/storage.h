@@ -48,6 +48,14 @@ bool storage_open(const struct metainfo *m, const char *folder,
 	const char *name, enum storage_mode mode, struct storage **ret,
 	struct error *err);
 
+/* A leech, before anything is read or written: of the files only those with a 1
+ * in `selected` (one byte each, to outlive the storage) are made or changed.
+ * What is written of others goes to a hidden file beside the content, and is
+ * read from there: see parts_file.h.  One that is already there, of a run with
+ * another selection, is read in any case. */
+bool storage_select(
+	struct storage *s, const uint8_t *selected, struct error *err);
+
 /* Close everything; NULL is allowed. */
 void storage_close(struct storage *s);
 
@@ -65,6 +73,23 @@ bool storage_write(struct storage *s, uint64_t offset, const struct iovec *iov,
 
 /* fdatasync whatever was written since the last call. */
 bool storage_sync(struct storage *s, struct error *err);
+
+/* Why a parts file that is there is not used; "": none is, or it is. */
+const char *storage_parts_warning(const struct storage *s);
+
+/* Put a 1 for each piece that lies in the parts file in part: no stat of any
+ * file says what it is worth. */
+void storage_mark_parts(struct storage *s, uint8_t *pieces);
+
+/* After the check of a leech, before anything is written: what the parts file
+ * has of selected files moves into them, if its piece is `good`.  With all
+ * selected the parts file is then gone.  One thread only. */
+bool storage_adopt_parts(
+	struct storage *s, const uint8_t *good, struct error *err);
+
+/* Complete, unlocked, and shared no longer: the parts file is gone, unless
+ * another leech has taken over. */
+void storage_drop_parts(struct storage *s);
 
 /* Are the open files and the root still where we opened them (not unlinked,
  * not replaced, not cut)?  A few fstats; called once a second in a leech, so
