@@ -49,6 +49,8 @@ bool announce_http_url(const char *url, const struct announce *a,
 		writer_format(ret, "&key=%08" PRIx32, a->key);
 	if (a->event != ANNOUNCE_NONE)
 		writer_format(ret, "&event=%s", announce_event_name(a->event));
+	else if (a->partial_seed)
+		writer_text(ret, "&event=paused");
 	if (tracker_id.len > 0) {
 		writer_text(ret, "&trackerid=");
 		write_escaped(ret, tracker_id.at, tracker_id.len);

@@ -123,6 +123,32 @@ static bool send_pieces(struct conversation *c)
 	return ok;
 }
 
+/* We ask for nothing, or not any more. */
+static bool wants_nothing(const struct conversation *c)
+{
+	return c->give_only || torrent_complete(c->torrent);
+}
+
+static void greet(struct conversation *c)
+{
+	c->told_upload_only = wants_nothing(c);
+	extension_talk_greet(&c->extensions, &c->out,
+		&(struct extended_handshake){
+			.port = c->port,
+			.reqq = CONVERSATION_MAX_WANTED,
+			.upload_only = c->told_upload_only,
+		});
+}
+
+/* That all pieces are here our HAVEs say; that no others are wanted only
+ * another handshake can (BEP 10, 21). */
+static void tell_upload_only(struct conversation *c)
+{
+	if (!c->told_upload_only && wants_nothing(c) &&
+		!torrent_whole(c->torrent))
+		greet(c);
+}
+
 /* ---- beginning and end ---- */
 
 bool conversation_begin(struct conversation *c,
@@ -135,6 +161,7 @@ bool conversation_begin(struct conversation *c,
 		.reason = "",
 		.fast = start->fast,
 		.give_only = start->give_only,
+		.port = start->port,
 		.am_choking = true,
 		.peer_choking = true,
 		.depth = FIRST_DEPTH,
@@ -161,12 +188,7 @@ bool conversation_begin(struct conversation *c,
 		conversation_end(c);
 		return false;
 	}
-	extension_talk_greet(&c->extensions, &c->out,
-		&(struct extended_handshake){
-			.port = start->port,
-			.reqq = CONVERSATION_MAX_WANTED,
-			.upload_only = torrent_complete(c->torrent),
-		});
+	greet(c);
 	if (start->dht_port != 0 && !metainfo(c)->private)
 		send_port(c, start->dht_port);
 	return true;
@@ -797,8 +819,7 @@ bool conversation_can_take(const struct conversation *c)
 static bool both_complete(const struct conversation *c)
 {
 	bool done = bitfield_full(&c->have) ||
-		(torrent_complete(c->torrent) &&
-			!torrent_has_news(c->torrent, c->news_at));
+		(wants_nothing(c) && !torrent_has_news(c->torrent, c->news_at));
 
 	return done &&
 		(bitfield_full(&c->peer.pick.has) || c->extensions.upload_only);
@@ -822,6 +843,7 @@ enum conversation_verdict conversation_tick(
 
 	measure(c, now_ms);
 	tell_news(c);
+	tell_upload_only(c);
 	cancel_unneeded(c);
 	mind_unanswered(c, now_ms);
 	ask(c, now_ms);

@@ -65,7 +65,9 @@ struct conversation {
 	bool peer_choking;
 	bool peer_interested;
 	bool snubbed;
-	bool give_only; /* we seed: never ask for anything */
+	bool give_only;        /* we seed: never ask for anything */
+	bool told_upload_only; /* BEP 21, of us */
+	uint16_t port;         /* ours, as we say it */
 
 	struct extension_talk extensions;
 	unsigned lost;     /* pieces it said it has no longer */

@@ -104,6 +104,24 @@ Test(announce_http, every_announce_is_understood_as_it_was_meant)
 	}
 }
 
+Test(announce_http, a_partial_seed_is_paused_when_there_is_no_event)
+{
+	struct announce a = sample();
+	uint8_t url[ANNOUNCE_HTTP_MAX_URL + 1];
+
+	a.partial_seed = true;
+	for (unsigned i = 0; i < 2; i++) {
+		struct writer w = writer_of(url, sizeof(url) - 1);
+
+		a.event = i == 0 ? ANNOUNCE_NONE : ANNOUNCE_COMPLETED;
+		cr_assert(announce_http_url(
+			"http://t/a", &a, (struct span){NULL, 0}, &w));
+		url[writer_len(&w)] = '\0';
+		cr_expect(strstr((char *)url,
+			i == 0 ? "&event=paused" : "&event=completed"));
+	}
+}
+
 Test(announce_http, the_query_is_added_where_the_url_has_its_place)
 {
 	static const struct {

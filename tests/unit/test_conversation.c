@@ -777,6 +777,28 @@ Test(conversation, a_partial_seed_lets_seeds_go)
 	selection_finish(&selection);
 }
 
+Test(conversation, a_leech_that_has_all_it_wants_says_that_it_only_uploads)
+{
+	uint8_t good[LAB_PIECES] = {0};
+	struct lab l = lab_open(0);
+	struct selection selection = select_ten(&l);
+	cr_assert(torrent_select(l.torrent, &selection));
+	struct conversation_start start = {.extended = true};
+	struct conversation *c = lab_begin(&l, start, LAB_START_MS);
+
+	cr_expect_not(c->told_upload_only);
+	(void)lab_said(c);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+	memset(good, 1, 10);
+	torrent_set_have(l.torrent, good);
+	cr_expect_eq(lab_count(lab_tick(c, LAB_START_MS), "extended"), 1);
+	cr_expect(c->told_upload_only);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+	lab_end(c);
+	lab_close(&l);
+	selection_finish(&selection);
+}
+
 Test(conversation, extended_messages_need_the_bit_and_a_dictionary)
 {
 	static const struct {
