@@ -5,12 +5,14 @@
 #include "client/commands.h"
 #include "client/run_options.h"
 #include "client/run_session.h"
+#include "client/torrent/selection.h"
 #include "shared/text.h"
 
 struct leech_options {
 	struct run_options run;
 	const char *output;
 	const char *order;
+	struct option_list select;
 };
 
 static bool parse_order(
@@ -40,14 +42,26 @@ static int print_help(const struct option *table)
 	return command_finish_output();
 }
 
+static bool parse_select(const struct option_list *options,
+	struct selection_list *ret, struct error *err)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		if (!selection_list_add(ret, options->items[i], err))
+			return false;
+	}
+	return true;
+}
+
 static int leech(
 	const struct leech_options *o, const struct option_list *torrents)
 {
+	struct selection_list select = {0};
 	struct run run = {
 		.options = &o->run,
 		.torrents = torrents,
 		.mode = SESSION_LEECH,
 		.folder = o->output,
+		.select = &select,
 		.seed_after = o->run.seed_time_min > 0,
 	};
 	struct error err;
@@ -58,7 +72,12 @@ static int leech(
 	}
 	if (!parse_order(o->order, &run.order, &err))
 		return command_fail(2, &err);
-	return run_session(&run);
+
+	int status = parse_select(&o->select, &select, &err)
+		? run_session(&run)
+		: command_fail(2, &err);
+	selection_list_finish(&select);
+	return status;
 }
 
 int command_leech(int argc, char **argv)
@@ -73,6 +92,9 @@ int command_leech(int argc, char **argv)
 		{0, "order", OPTION_TEXT, &o.order, "ORDER",
 			"order in which pieces are requested:\n"
 			"sequential or rarest (sequential)", 0, 0},
+		{0, "select", OPTION_LIST, &o.select, "LIST",
+			"files to download: numbers as `show` prints them,\n"
+			"such as 1,3-5, or globs (all; repeatable)", 0, 0},
 		OPTIONS_GO_ON(o.run.table),
 	};
 	/* clang-format on */

@@ -183,6 +183,8 @@ static bool print_magnet(const struct magnet *m)
 	print_list("trackers", m->trackers, m->tracker_count);
 	print_list("web seeds", m->web_seeds, m->web_seed_count);
 	print_list("peers", m->peers, m->peer_count);
+	if (m->select_only)
+		print_line("select only", m->select_only);
 	print_link(m);
 	return true;
 }

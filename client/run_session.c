@@ -16,6 +16,7 @@
 #include "client/run_options.h"
 #include "client/session/events.h"
 #include "client/torrent/magnet.h"
+#include "client/torrent/selection.h"
 #include "client/ui/json_events.h"
 #include "client/ui/progress.h"
 #include "shared/log.h"
@@ -234,6 +235,21 @@ static bool load_torrents(struct running *r, struct error *err)
 	return true;
 }
 
+/* What --select names has to be in each torrent.  Of a magnet link that is only
+ * known when its metadata is there. */
+static bool check_selection(const struct running *r, struct error *err)
+{
+	for (size_t i = 0; r->run->select && i < r->torrent_count; i++) {
+		struct selection selection;
+
+		if (!selection_choose(
+			    r->run->select, &r->torrents[i], &selection, err))
+			return false;
+		selection_finish(&selection);
+	}
+	return true;
+}
+
 static bool listen_to_events(struct running *r, struct error *err)
 {
 	const struct run_options *o = r->run->options;
@@ -335,6 +351,7 @@ static bool start(struct running *r, struct error *err)
 		.download_limit = o->download_limit,
 		.upload_limit = o->upload_limit,
 		.order = run->order,
+		.select = run->select,
 		.seed_after = run->seed_after,
 		.seed_time_s = forever ? UINT64_MAX : o->seed_time_min * 60,
 		.seed_ratio = o->seed_ratio,
@@ -416,8 +433,12 @@ int run_session(const struct run *run)
 	if (!listen_to_events(&r, &err))
 		goto out;
 	raise_open_files();
-	if (!load_torrents(&r, &err) || !catch_signals(&r, &err) ||
-		!start(&r, &err)) {
+	bool loaded = load_torrents(&r, &err);
+	if (loaded && !check_selection(&r, &err)) {
+		loaded = false;
+		status = 2;
+	}
+	if (!loaded || !catch_signals(&r, &err) || !start(&r, &err)) {
 		emit_error(&r, &err);
 		goto out;
 	}

@@ -9,6 +9,7 @@
 
 struct option_list;
 struct run_options;
+struct selection_list;
 
 /* What `leech` and `seed` do: one session from its start to its end. */
 
@@ -22,6 +23,7 @@ struct run {
 
 	/* As in struct session_options. */
 	enum session_order order;
+	const struct selection_list *select;
 	bool seed_after;
 };
 

@@ -232,7 +232,8 @@ static bool seeded_enough(
 
 	uint64_t up = st->uploaded_before + st->uploaded;
 	return o->seed_ratio >= 0 &&
-		(double)up >= o->seed_ratio * (double)st->m->length;
+		(double)up >=
+		o->seed_ratio * (double)torrent_wanted_bytes(st->torrent);
 }
 
 static void end_torrent(struct coordinator *c, struct session_torrent *st)
@@ -388,11 +389,12 @@ static void tell_progress(
 	w->uploaded = uploaded;
 	torrent_map(st->torrent, map, PROGRESS_MAP_CELLS);
 
-	uint64_t left = st->m->length - done;
+	uint64_t total = torrent_wanted_bytes(st->torrent);
+	uint64_t left = total - done;
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_PROGRESS,
 			.progress = {.done = done,
-				.total = st->m->length,
+				.total = total,
 				.down = (uint64_t)w->down,
 				.up = (uint64_t)w->up,
 				.downloaded = downloaded,

@@ -50,6 +50,10 @@ struct event {
 			uint32_t piece_length;
 			uint64_t length;
 			size_t files;
+			/* One byte a file: wanted; NULL: all are. */
+			const uint8_t *selected;
+			size_t selected_files;
+			uint64_t selected_length;
 		} metadata;
 		struct {
 			uint64_t done; /* bytes */
@@ -60,7 +64,7 @@ struct event {
 			uint32_t pieces;
 		} checked;
 		struct {
-			uint64_t done;  /* verified bytes */
+			uint64_t done;  /* verified bytes of what is wanted */
 			uint64_t total; /* 0: metadata is still to come */
 			uint64_t down;  /* bytes a second, lately */
 			uint64_t up;

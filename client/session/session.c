@@ -29,6 +29,7 @@
 #include "client/session/web_seed.h"
 #include "client/session/worker_pool.h"
 #include "client/storage/finisher.h"
+#include "client/storage/storage.h"
 #include "client/torrent/block_pool.h"
 #include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
@@ -114,6 +115,7 @@ struct session *session_create(const struct session_options *options,
 	handshake_make_peer_id(ctx->peer_id);
 	ctx->bind = options->bind;
 	ctx->events = events;
+	ctx->select = options->select;
 	ctx->pex = !options->no_pex;
 	ctx->members = swarm_members_create(s->options.workers);
 	ctx->blocks = block_pool_create();
@@ -181,7 +183,10 @@ static void fill_announce(void *arg, struct announce *a)
 	 * would call us a seed. */
 	a->left = st->state == STATE_FETCHING
 		? METADATA_PIECE_SIZE
-		: st->m->length - torrent_have_bytes(st->torrent);
+		: torrent_wanted_bytes(st->torrent) -
+			torrent_have_bytes(st->torrent);
+	a->partial_seed = st->state == STATE_SEEDING &&
+		st->mode == SESSION_LEECH && !torrent_whole(st->torrent);
 	a->numwant = NUMWANT;
 }
 
@@ -548,10 +553,13 @@ static void end_web_seeds(struct session *s)
 }
 
 /* Threads have ended: what is left is one's own. */
-static bool close_torrent(struct session_torrent *st, struct error *err)
+static bool close_torrent(
+	struct session *s, struct session_torrent *st, struct error *err)
 {
 	bool opened = st->torrent != NULL;
 	bool complete = opened && torrent_complete(st->torrent);
+	/* Not stopped in the middle of it, to be gone on with. */
+	bool shared_enough = !s->options.seed_after || st->state == STATE_DONE;
 
 	if (st->state == STATE_LEECHING && complete) {
 		/* The last piece came while we were stopping. */
@@ -562,13 +570,17 @@ static bool close_torrent(struct session_torrent *st, struct error *err)
 		st->started_ms != 0) {
 		(void)session_torrent_save(st, true);
 	}
+	if (st->settled && shared_enough && st->mode == SESSION_LEECH)
+		storage_drop_parts(st->storage);
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_STOPPED,
 			.stopped = {.downloaded = st->downloaded,
 				.uploaded = st->uploaded,
 				.done = opened ? torrent_have_bytes(st->torrent)
 					       : 0,
-				.total = st->m->length}});
+				.total = opened
+					? torrent_wanted_bytes(st->torrent)
+					: 0}});
 	if (st->state == STATE_FAILED) {
 		*err = st->error;
 		return false;
@@ -621,7 +633,7 @@ bool session_stop(struct session *s, struct error *err)
 	s->context.keeper = s->keeper = NULL;
 
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
-		if (!close_torrent(&s->context.torrents[i], &reason) && ok) {
+		if (!close_torrent(s, &s->context.torrents[i], &reason) && ok) {
 			*err = reason;
 			ok = false;
 		}

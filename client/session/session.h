@@ -12,6 +12,7 @@
 struct dht_entrance;
 struct magnet;
 struct metainfo;
+struct selection_list;
 
 /* One process's work: torrents that share a port, a worker pool and limits.
  * Makes everything, starts and stops it in order.
@@ -36,6 +37,7 @@ struct session_options {
 	uint64_t download_limit; /* bytes a second, 0: none */
 	uint64_t upload_limit;
 	enum session_order order;
+	const struct selection_list *select; /* files that are leeched */
 	bool seed_after;      /* a leech goes on seeding when complete */
 	uint64_t seed_time_s; /* UINT64_MAX: without end */
 	double seed_ratio;    /* < 0: none */

@@ -16,6 +16,7 @@ struct lsd_socket;
 struct peer_queue;
 struct rate_limit;
 struct session_torrent;
+struct selection_list;
 struct swarm_members;
 struct udp_socket;
 
@@ -32,10 +33,11 @@ struct session_context {
 	struct rate_limit *download_limit;
 	struct rate_limit *upload_limit;
 	struct events *events;
-	bool pex;                      /* peers are told of others */
-	struct swarm_members *members; /* of whom */
-	struct udp_socket *udp;        /* NULL: no DHT */
-	struct lsd_socket *lsd;        /* NULL: no LSD */
+	const struct selection_list *select; /* of leeches */
+	bool pex;                            /* peers are told of others */
+	struct swarm_members *members;       /* of whom */
+	struct udp_socket *udp;              /* NULL: no DHT */
+	struct lsd_socket *lsd;              /* NULL: no LSD */
 	struct session_torrent *torrents;
 	size_t torrent_count;
 };

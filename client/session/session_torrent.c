@@ -33,18 +33,43 @@ enum {
 	MAX_REREADS = 3,
 };
 
+/* Which files: the user's word, else the link's. */
+static bool choose_files(struct session_torrent *st, struct error *err)
+{
+	const struct selection_list *list = st->session->select;
+	struct selection_list linked = {0};
+	bool ok = true;
+
+	if (st->mode != SESSION_LEECH)
+		return true;
+	if (st->magnet && st->magnet->select_only && (!list || !list->count)) {
+		ok = selection_list_add_indices(
+			&linked, st->magnet->select_only, err);
+		list = &linked;
+	}
+	ok = ok &&
+		(!list || selection_choose(list, st->m, &st->selection, err));
+	selection_list_finish(&linked);
+	return ok;
+}
+
 static bool open_content(struct session_torrent *st, const char *folder,
 	const char *name, enum piece_order order, struct error *err)
 {
 	const struct metainfo *m = st->m;
 
+	if (!choose_files(st, err))
+		return false;
 	st->torrent = torrent_create(
 		m, st->session->blocks, order, OPEN_PIECES_BUDGET);
-	if (!st->torrent || !bitfield_init(&st->suspect, m->piece_count))
+	if (!st->torrent || !torrent_select(st->torrent, &st->selection) ||
+		!bitfield_init(&st->suspect, m->piece_count))
 		return error_set(err, "%s: out of memory", m->name);
 	return storage_open(m, folder, name,
-		st->mode == SESSION_LEECH ? STORAGE_LEECH : STORAGE_SEED,
-		&st->storage, err);
+		       st->mode == SESSION_LEECH ? STORAGE_LEECH : STORAGE_SEED,
+		       &st->storage, err) &&
+		(!st->selection.partial ||
+			storage_select(st->storage, st->selection.files, err));
 }
 
 bool session_torrent_init(struct session_torrent *st,
@@ -103,6 +128,7 @@ void session_torrent_finish(struct session_torrent *st)
 {
 	storage_close(st->storage);
 	torrent_destroy(st->torrent);
+	selection_finish(&st->selection);
 	bitfield_finish(&st->suspect);
 	metadata_task_destroy(st->task);
 	free(st->linked.trackers);
@@ -222,17 +248,13 @@ bool session_torrent_fetch(struct session_torrent *st, bool known)
 
 /* ---- what is there ---- */
 
-/* Whether file `i` still looks as the resume file remembers it. */
-static bool file_unchanged(
-	struct session_torrent *st, const struct resume *saved, size_t i)
+/* Whether a file still looks as the resume file remembers it. */
+static bool unchanged_file(
+	const struct storage_stat *then, const struct storage_stat *now)
 {
-	const struct storage_stat *then = &saved->files[i];
-	struct storage_stat now;
-
-	storage_stat(st->storage, i, &now);
-	if (!now.exists || !then->exists)
-		return now.exists == then->exists;
-	return now.size == then->size && now.mtime_ns == then->mtime_ns;
+	if (!now->exists || !then->exists)
+		return now->exists == then->exists;
+	return now->size == then->size && now->mtime_ns == then->mtime_ns;
 }
 
 /* Believe the resume file where nothing has changed: such pieces are had, or
@@ -247,17 +269,25 @@ static void believe(struct session_torrent *st, const struct resume *saved,
 		wanted[i] = 0;
 	}
 	for (size_t f = 0; f < m->file_count; f++) {
+		struct storage_stat now;
 		uint32_t first, end;
 
 		if (m->files[f].length == 0 || m->files[f].pad ||
-			m->files[f].symlink || file_unchanged(st, saved, f))
+			m->files[f].symlink)
+			continue;
+		storage_stat(st->storage, f, &now);
+		bool same = unchanged_file(&saved->files[f], &now);
+		if (same && now.exists)
 			continue;
 		layout_file_pieces(m, f, &first, &end);
 		for (uint32_t i = first; i < end; i++) {
-			good[i] = 0;
-			wanted[i] = 1;
+			good[i] = 0; /* unless in the parts file */
+			wanted[i] |= !same;
 		}
 	}
+	storage_mark_parts(st->storage, wanted);
+	for (uint32_t i = 0; i < m->piece_count; i++)
+		good[i] &= !wanted[i];
 }
 
 static void load_resume(
@@ -351,7 +381,7 @@ void session_torrent_tell_checked(struct session_torrent *st)
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_CHECKED,
 			.checked = {.have = torrent_have_count(st->torrent),
-				.pieces = st->m->piece_count}});
+				.pieces = torrent_wanted_count(st->torrent)}});
 }
 
 bool session_torrent_check(struct session_torrent *st)
@@ -360,9 +390,9 @@ bool session_torrent_check(struct session_torrent *st)
 	uint8_t *wanted = malloc(m->piece_count);
 	uint8_t *good = calloc(m->piece_count, 1);
 	bool ok = false;
+	struct error err;
 
 	if (!wanted || !good) {
-		struct error err;
 		error_set(&err, "%s: out of memory", m->name);
 		session_torrent_fail(st, &err);
 		goto out;
@@ -372,7 +402,13 @@ bool session_torrent_check(struct session_torrent *st)
 			.metadata = {.pieces = m->piece_count,
 				.piece_length = m->piece_length,
 				.length = m->length,
-				.files = m->file_count}});
+				.files = m->file_count,
+				.selected = st->selection.files,
+				.selected_files = st->selection.file_count,
+				.selected_length = st->selection.length}});
+	if (storage_parts_warning(st->storage)[0])
+		session_torrent_warn(st, "%s; doing without it",
+			storage_parts_warning(st->storage));
 
 	memset(wanted, 1, m->piece_count);
 	if (st->mode == SESSION_LEECH)
@@ -383,6 +419,11 @@ bool session_torrent_check(struct session_torrent *st)
 		goto out;
 	if (atomic_load(&st->stop_check))
 		goto out;
+	if (st->mode == SESSION_LEECH &&
+		!storage_adopt_parts(st->storage, good, &err)) {
+		session_torrent_fail(st, &err);
+		goto out;
+	}
 
 	torrent_set_have(st->torrent, good);
 	if (st->mode == SESSION_SEED && !torrent_complete(st->torrent)) {
@@ -403,6 +444,11 @@ out:
 
 /* ---- resume ---- */
 
+static bool is_written(const struct session_torrent *st, size_t file)
+{
+	return !st->selection.partial || st->selection.files[file];
+}
+
 /* While pieces still come in, a file that is not complete is being written to:
  * its stat would be wrong in a moment, so it is left to be hashed. */
 static void stat_files(struct session_torrent *st, const struct bitfield *have,
@@ -412,7 +458,7 @@ static void stat_files(struct session_torrent *st, const struct bitfield *have,
 		uint32_t first, end;
 
 		layout_file_pieces(st->m, f, &first, &end);
-		if (at_rest ||
+		if (at_rest || !is_written(st, f) ||
 			bitfield_find(NULL, have, NULL, first, end) ==
 				BITFIELD_NONE)
 			storage_stat(st->storage, f, &ret[f]);
@@ -481,7 +527,7 @@ bool session_torrent_complete(struct session_torrent *st)
 	st->complete_ms = now;
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_COMPLETE,
-			.complete = {.bytes = st->m->length,
+			.complete = {.bytes = torrent_wanted_bytes(st->torrent),
 				.seconds = seconds,
 				.down = seconds > 0
 					? (uint64_t)((double)st->downloaded /

@@ -10,6 +10,7 @@
 #include "client/session/session.h"
 #include "client/torrent/bitfield.h"
 #include "client/torrent/piece_order.h"
+#include "client/torrent/selection.h"
 #include "shared/error.h"
 #include "shared/metainfo.h"
 
@@ -43,6 +44,7 @@ struct session_torrent {
 	/* Of a magnet's torrent only what the link says, while FETCHING. */
 	const struct metainfo *_Atomic m;
 	enum session_mode mode;
+	struct selection selection;
 	struct storage *storage; /* NULL while FETCHING, as the next one */
 	struct torrent *torrent;
 	struct announcer *_Atomic announcer; /* from when peers are wanted on */

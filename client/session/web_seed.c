@@ -526,7 +526,8 @@ static void adapt_batch(struct web_seed *w, size_t fetched, uint64_t took_ms)
 static size_t batch_now(const struct web_seed *w)
 {
 	const struct session_torrent *st = w->all->st;
-	uint64_t left = st->m->length - torrent_have_bytes(st->torrent);
+	uint64_t left = torrent_wanted_bytes(st->torrent) -
+		torrent_have_bytes(st->torrent);
 	uint64_t share = left / BLOCK_SIZE / MAX_AT_ONCE;
 
 	if (share < FIRST_BATCH)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/torrent/selection.h"
 #include "shared/metainfo.h"
 #include "shared/text.h"
 
@@ -91,6 +92,17 @@ static void keep(const char **list, size_t *count, size_t max, const char *text)
 		list[(*count)++] = text;
 }
 
+/* What is no list of files is passed over, like all that is not known. */
+static bool selects(const char *value)
+{
+	struct selection_list list = {0};
+	struct error ignored;
+	bool ok = selection_list_add_indices(&list, value, &ignored);
+
+	selection_list_finish(&list);
+	return ok;
+}
+
 /* `xt.1` and the like count as `xt`. */
 static bool key_is(const char *key, const char *name)
 {
@@ -156,6 +168,8 @@ static bool parse_parameter(struct parse *p, const char *at, size_t len)
 	else if (key_is(key, "ws") && metainfo_url_usable(value, false))
 		keep(m->web_seeds, &m->web_seed_count, METAINFO_MAX_WEB_SEEDS,
 			value);
+	else if (strcasecmp(key, "so") == 0 && selects(value))
+		m->select_only = value;
 	else if (strcasecmp(key, "x.pe") == 0)
 		keep(m->peers, &m->peer_count, MAGNET_MAX_PEERS, value);
 	return true;
@@ -274,5 +288,9 @@ bool magnet_write(const struct magnet *m, struct buffer *ret)
 		write_parameter(ret, "&ws=", m->web_seeds[i]);
 	for (size_t i = 0; i < m->peer_count; i++)
 		write_parameter(ret, "&x.pe=", m->peers[i]);
+	if (m->select_only) {
+		write_text(ret, "&so="); /* digits, commas and dashes */
+		write_text(ret, m->select_only);
+	}
 	return !ret->failed;
 }

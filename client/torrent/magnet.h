@@ -9,7 +9,7 @@
 #include "shared/error.h"
 #include "shared/info_hash.h"
 
-/* A magnet link (BEP 9): which torrent, and where to ask for it. */
+/* A magnet link (BEP 9, 53): which torrent, and where to ask for it. */
 
 enum {
 	MAGNET_MAX_SIZE = 1024 * 1024, /* bytes of a link */
@@ -28,7 +28,9 @@ struct magnet {
 	size_t web_seed_count;
 	const char **web_seeds; /* `ws` */
 	size_t peer_count;
-	const char **peers; /* `x.pe`: HOST:PORT, not checked further */
+	const char **peers;      /* `x.pe`: HOST:PORT, not checked further */
+	const char *select_only; /* `so`, as selection_list_add_indices() wants
+				  * it; NULL if not said (BEP 53) */
 
 	void *memory; /* private */
 };

@@ -1,6 +1,7 @@
 #include "client/ui/json_events.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "client/session/events.h"
 #include "client/ui/hide_keys.h"
@@ -62,6 +63,29 @@ static void put_endpoint(struct event_line *line, const char *key,
 	event_line_text(line, key, endpoint_print(address, text));
 }
 
+/* Numbers as `show` prints them, as ranges. */
+static void put_selection(struct event_line *line, const struct event *event)
+{
+	const uint8_t *selected = event->metadata.selected;
+	uint64_t(*ranges)[2] = calloc(event->metadata.files, sizeof(*ranges));
+	size_t count = 0;
+
+	for (size_t i = 0; ranges && i < event->metadata.files; i++) {
+		if (!selected[i])
+			continue;
+		if (count == 0 || ranges[count - 1][1] != i)
+			ranges[count++][0] = i + 1;
+		ranges[count - 1][1] = i + 1;
+	}
+	event_line_ranges(
+		line, "selected", (const uint64_t(*)[2])ranges, count);
+	event_line_number(
+		line, "selected_files", event->metadata.selected_files);
+	event_line_number(
+		line, "selected_length", event->metadata.selected_length);
+	free(ranges);
+}
+
 static void put_metadata(struct event_line *line, const struct event *event)
 {
 	event_line_text(line, "name", event->name ? event->name : "");
@@ -69,6 +93,8 @@ static void put_metadata(struct event_line *line, const struct event *event)
 	event_line_number(line, "piece_length", event->metadata.piece_length);
 	event_line_number(line, "length", event->metadata.length);
 	event_line_number(line, "files", event->metadata.files);
+	if (event->metadata.selected)
+		put_selection(line, event);
 }
 
 static void put_progress(struct event_line *line, const struct event *event)

@@ -352,14 +352,21 @@ static void on_metadata_locked(
 {
 	char length[TEXT_UNIT_SIZE];
 	char piece[TEXT_UNIT_SIZE];
+	bool partial = event->metadata.selected != NULL;
 
 	name_entry(e, event); /* a magnet link may have called it otherwise */
-	e->shown.total = event->metadata.length;
+	e->shown.total = partial ? event->metadata.selected_length
+				 : event->metadata.length;
 	say_locked(p, "%s: %s in %zu file%s, %" PRIu32 " piece%s of %s",
 		e->shown.name, text_size(event->metadata.length, length),
 		event->metadata.files, event->metadata.files == 1 ? "" : "s",
 		event->metadata.pieces, event->metadata.pieces == 1 ? "" : "s",
 		text_size(event->metadata.piece_length, piece));
+	if (partial)
+		say_locked(p, "%s: %zu file%s of it selected, %s",
+			e->shown.name, event->metadata.selected_files,
+			event->metadata.selected_files == 1 ? "" : "s",
+			text_size(event->metadata.selected_length, length));
 }
 
 static void on_checked_locked(

@@ -50,10 +50,28 @@ Test(json_events, have_the_keys_of_the_contract)
 	cr_expect_str_eq(printed((struct event){.kind = EVENT_METADATA,
 				 .torrent = &hash,
 				 .name = "a\nb",
-				 .metadata = {3, 16384, 40000, 1}}),
+				 .metadata = {.pieces = 3,
+					 .piece_length = 16384,
+					 .length = 40000,
+					 .files = 1}}),
 		"{\"event\":\"metadata\"," HASH ",\"name\":\"a\\nb\","
 		"\"pieces\":3,\"piece_length\":16384,\"length\":40000,"
 		"\"files\":1}");
+	cr_expect_str_eq(
+		printed((struct event){.kind = EVENT_METADATA,
+			.torrent = &hash,
+			.name = "a",
+			.metadata = {.pieces = 3,
+				.piece_length = 16384,
+				.length = 40000,
+				.files = 6,
+				.selected = (uint8_t[]){1, 0, 1, 1, 0, 1},
+				.selected_files = 4,
+				.selected_length = 300}}),
+		"{\"event\":\"metadata\"," HASH ",\"name\":\"a\","
+		"\"pieces\":3,\"piece_length\":16384,\"length\":40000,"
+		"\"files\":6,\"selected\":[[1,1],[3,4],[6,6]],"
+		"\"selected_files\":4,\"selected_length\":300}");
 	cr_expect_str_eq(printed((struct event){.kind = EVENT_CHECKING,
 				 .torrent = &hash,
 				 .checking = {1, 2}}),
