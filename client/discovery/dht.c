@@ -126,7 +126,7 @@ void dht_packet(struct dht *d, const struct endpoint *from, struct span packet,
 		dht_replies_take(d, from, &m, now_ms);
 		dht_searches_run(d, now_ms);
 	} else {
-		dht_answers_take(d, from, &m, packet.len, now_ms);
+		dht_answers_take(d, from, &m, packet, now_ms);
 	}
 }
 

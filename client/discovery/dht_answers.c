@@ -1,17 +1,41 @@
 #include "client/discovery/dht_parts.h"
 
-enum { VALUES_SENT = 32 }; /* peers of one answer */
+enum {
+	VALUES_SENT = 32, /* peers of one answer */
+	PING_SIZE = 58,   /* of ours */
+};
 
 enum krpc_error { ERROR_PROTOCOL = 203, ERROR_METHOD_UNKNOWN = 204 };
 
 static void send_answer(struct dht *d, const struct endpoint *to,
-	const struct dht_message *m, uint64_t now_ms)
+	struct span packet, uint64_t now_ms)
 {
-	uint8_t packet[DHT_PACKET_SENT_MAX];
-	size_t len = dht_message_write(m, packet);
+	if (packet.len == 0 ||
+		!dht_limits_answer(d->limits, packet.len, now_ms))
+		return;
+	dht_limits_sent(d->limits, to, packet.len);
+	d->o.send(d->o.ctx, to, packet);
+}
 
-	if (len > 0 && dht_limits_answer(d->limits, len, now_ms))
-		d->o.send(d->o.ctx, to, (struct span){packet, len});
+/* Leave out what is needed least until the answer has no more than `max` bytes.
+ * Returns its length; 0: it cannot be so short. */
+static size_t shorten(struct dht_message *reply, size_t max,
+	uint8_t ret_packet[DHT_PACKET_SENT_MAX])
+{
+	for (;;) {
+		size_t len = dht_message_write(reply, ret_packet);
+
+		if (len > 0 && len <= max)
+			return len;
+		if (reply->has_ip)
+			reply->has_ip = false;
+		else if (reply->node_count > 0)
+			reply->node_count--;
+		else if (reply->value_count > 0)
+			reply->value_count--;
+		else
+			return 0;
+	}
 }
 
 /* The nearest that we know of the families that it wants, but itself. */
@@ -66,67 +90,103 @@ static void take_announce(struct dht *d, const struct endpoint *from,
 		dht_searches_tell(d, &query->target, &peer, 1);
 }
 
-static void answer(struct dht *d, const struct endpoint *from,
-	const struct dht_message *query, size_t query_len, uint64_t now_ms)
+static void make_answer(struct dht *d, const struct endpoint *from,
+	const struct dht_message *query, const uint8_t token[DHT_TOKEN_SIZE],
+	struct dht_message *ret, uint64_t now_ms)
 {
-	uint8_t token[DHT_TOKEN_SIZE];
-	struct dht_message reply = {
+	*ret = (struct dht_message){
 		.kind = DHT_REPLY,
 		.transaction = query->transaction,
 		.id = dht_parts_family(d, from)->id,
 		.has_ip = true,
 		.ip = *from,
 	};
-
 	switch (query->kind) {
-	case DHT_PING:
-		break;
 	case DHT_GET_PEERS:
-		dht_limits_token(d->limits, from, token);
-		reply.token = (struct span){token, sizeof(token)};
-		add_values(d, from, query, &reply, now_ms);
-		add_nodes(d, from, query, &reply);
+		ret->token = (struct span){token, DHT_TOKEN_SIZE};
+		add_values(d, from, query, ret, now_ms);
+		add_nodes(d, from, query, ret);
 		break;
 	case DHT_FIND_NODE:
-		add_nodes(d, from, query, &reply);
+		add_nodes(d, from, query, ret);
 		break;
 	case DHT_ANNOUNCE_PEER:
 		if (dht_limits_token_good(d->limits, from, query->token)) {
+			dht_limits_prove(d->limits, from, now_ms);
 			take_announce(d, from, query, now_ms);
 		} else {
-			reply.kind = DHT_ERROR;
-			reply.code = ERROR_PROTOCOL;
+			ret->kind = DHT_ERROR;
+			ret->code = ERROR_PROTOCOL;
 		}
 		break;
 	case DHT_UNKNOWN_QUERY:
-		reply.kind = DHT_ERROR;
-		reply.code = ERROR_METHOD_UNKNOWN;
+		ret->kind = DHT_ERROR;
+		ret->code = ERROR_METHOD_UNKNOWN;
 		break;
+	case DHT_PING:
 	case DHT_REPLY:
 	case DHT_ERROR:
+		break;
+	}
+}
+
+static bool may_ping(struct dht *d, const struct endpoint *to, uint64_t now_ms)
+{
+	return dht_limits_due(d->limits, to, now_ms) >= PING_SIZE &&
+		!dht_queries_asked(d, to) && dht_queries_may_ask(d, now_ms);
+}
+
+/* The address that asks may be somebody else's.  So one that has not proven
+ * itself never gets more than it sent: either an answer that is short enough,
+ * or a ping, and the answer as soon as that is answered. */
+static void answer(struct dht *d, const struct endpoint *from,
+	const struct dht_message *query, struct span packet, uint64_t now_ms)
+{
+	uint8_t out[DHT_PACKET_SENT_MAX];
+	uint8_t token[DHT_TOKEN_SIZE];
+	struct dht_message reply;
+
+	dht_limits_token(d->limits, from, token);
+	make_answer(d, from, query, token, &reply, now_ms);
+
+	bool lists = reply.node_count > 0 || reply.value_count > 0;
+	size_t due = dht_limits_due(d->limits, from, now_ms);
+	size_t len = dht_message_write(&reply, out);
+
+	if (len > due && lists && !query->read_only &&
+		may_ping(d, from, now_ms) &&
+		dht_held_put(&d->held, from, packet, now_ms)) {
+		(void)dht_queries_ping(d, from, now_ms);
 		return;
 	}
-	/* Where an answer can do without being longer than the question, it
-	 * does: the address that asks may be somebody else's. */
-	if (query->kind != DHT_GET_PEERS && query->kind != DHT_FIND_NODE) {
-		uint8_t packet[DHT_PACKET_SENT_MAX];
-		reply.has_ip = dht_message_write(&reply, packet) <= query_len;
-	}
-	send_answer(d, from, &reply, now_ms);
+	if (len > due)
+		len = shorten(&reply, due, out);
+	send_answer(d, from, (struct span){out, len}, now_ms);
+}
+
+void dht_answers_held(
+	struct dht *d, const struct endpoint *from, uint64_t now_ms)
+{
+	uint8_t packet[DHT_HELD_SIZE];
+	struct dht_message query;
+	size_t len = dht_held_take(&d->held, from, now_ms, packet);
+
+	if (len > 0 && dht_message_read((struct span){packet, len}, &query))
+		answer(d, from, &query, (struct span){packet, len}, now_ms);
 }
 
 void dht_answers_take(struct dht *d, const struct endpoint *from,
-	const struct dht_message *query, size_t len, uint64_t now_ms)
+	const struct dht_message *query, struct span packet, uint64_t now_ms)
 {
 	struct dht_family *f = dht_parts_family(d, from);
 	struct dht_node node = {query->id, *from};
 
 	if (d->o.read_only || dht_id_equal(&query->id, &f->id) ||
-		!dht_limits_source(d->limits, from, now_ms))
+		!dht_limits_source(d->limits, from, packet.len, now_ms))
 		return;
+	answer(d, from, query, packet, now_ms);
 	/* It gets into the table when it has answered us, too. */
 	if (!query->read_only && dht_table_asked(f->table, &node, now_ms) &&
-		!dht_queries_asked(d, from) && dht_queries_may_ask(d, now_ms))
+		may_ping(d, from, now_ms))
 		(void)dht_queries_ping(d, from, now_ms);
-	answer(d, from, query, len, now_ms);
 }

@@ -6,7 +6,7 @@
 
 #include "shared/digest.h"
 
-enum { PLACES = 2048 };
+enum { PLACES = 2048, MAX_DUE = 64 * 1024 };
 
 /* An allowance that fills up steadily: all that it need know is when it will be
  * full again. */
@@ -14,12 +14,19 @@ struct allowance {
 	uint64_t full_us;
 };
 
+struct source {
+	struct allowance queries;
+	uint64_t hash; /* whose the rest is */
+	uint64_t proven_until_ms;
+	size_t due; /* bytes that it may be sent before it is proven */
+};
+
 struct dht_limits {
 	uint64_t key;
 	uint8_t secret[DHT_LIMITS_SECRET], secret_before[DHT_LIMITS_SECRET];
 	uint64_t turned_ms;
 	struct allowance answers, questions;
-	struct allowance sources[PLACES];
+	struct source sources[PLACES];
 };
 
 struct dht_limits *dht_limits_create(
@@ -61,8 +68,7 @@ static bool take(struct allowance *a, uint64_t amount, uint64_t burst,
 	return true;
 }
 
-bool dht_limits_source(
-	struct dht_limits *l, const struct endpoint *from, uint64_t now_ms)
+static uint64_t hash_of(const struct dht_limits *l, const struct endpoint *from)
 {
 	size_t len = sizeof(from->ip);
 
@@ -72,8 +78,66 @@ bool dht_limits_source(
 	if (endpoint_is_loopback(from))
 		hash = XXH3_64bits_withSeed(
 			&from->port, sizeof(from->port), hash);
-	return take(&l->sources[hash % PLACES], 1, DHT_SOURCE_BURST,
-		DHT_SOURCE_PER_S, now_ms);
+	return hash;
+}
+
+/* Its place; NULL: another's. */
+static const struct source *find(
+	const struct dht_limits *l, const struct endpoint *from)
+{
+	uint64_t hash = hash_of(l, from);
+	const struct source *s = &l->sources[hash % PLACES];
+
+	return s->hash == hash ? s : NULL;
+}
+
+static struct source *take_place(
+	struct dht_limits *l, const struct endpoint *from)
+{
+	uint64_t hash = hash_of(l, from);
+	struct source *s = &l->sources[hash % PLACES];
+
+	if (s->hash != hash) {
+		s->hash = hash;
+		s->proven_until_ms = 0;
+		s->due = 0;
+	}
+	return s;
+}
+
+bool dht_limits_source(struct dht_limits *l, const struct endpoint *from,
+	size_t len, uint64_t now_ms)
+{
+	struct source *s = take_place(l, from);
+
+	s->due += len;
+	if (s->due > MAX_DUE)
+		s->due = MAX_DUE;
+	return take(&s->queries, 1, DHT_SOURCE_BURST, DHT_SOURCE_PER_S, now_ms);
+}
+
+void dht_limits_prove(
+	struct dht_limits *l, const struct endpoint *from, uint64_t now_ms)
+{
+	take_place(l, from)->proven_until_ms = now_ms + DHT_PROVEN_MS;
+}
+
+size_t dht_limits_due(const struct dht_limits *l, const struct endpoint *from,
+	uint64_t now_ms)
+{
+	const struct source *s = find(l, from);
+
+	if (!s)
+		return 0;
+	return now_ms < s->proven_until_ms ? SIZE_MAX : s->due;
+}
+
+void dht_limits_sent(
+	struct dht_limits *l, const struct endpoint *to, size_t len)
+{
+	struct source *s = take_place(l, to);
+
+	s->due -= len < s->due ? len : s->due;
 }
 
 bool dht_limits_answer(struct dht_limits *l, size_t len, uint64_t now_ms)

@@ -25,6 +25,8 @@ enum {
 	/* One source: bursts, then so many a second. */
 	DHT_SOURCE_BURST = 20,
 	DHT_SOURCE_PER_S = 5,
+	/* Who has shown that it is at its address is believed so long. */
+	DHT_PROVEN_MS = 10 * 60 * 1000,
 	/* All sources together, as bytes of our answers. */
 	DHT_ANSWERS_BURST = 128 * 1024,
 	DHT_ANSWERS_PER_S = 32 * 1024,
@@ -38,9 +40,20 @@ struct dht_limits *dht_limits_create(
 	const uint8_t secret[DHT_LIMITS_SECRET], uint64_t now_ms);
 void dht_limits_destroy(struct dht_limits *l);
 
-/* May one more query of this source be looked at? */
-bool dht_limits_source(
+/* A query of `len` bytes came.  May it be looked at? */
+bool dht_limits_source(struct dht_limits *l, const struct endpoint *from,
+	size_t len, uint64_t now_ms);
+
+/* Its address may be somebody else's, until it has shown that it gets what is
+ * sent there: by an answer to us, or with our token.  Before that it has as
+ * much due to it as it sent, less what was sent to it; then SIZE_MAX.  Two
+ * sources in one place share nothing of this. */
+void dht_limits_prove(
 	struct dht_limits *l, const struct endpoint *from, uint64_t now_ms);
+size_t dht_limits_due(const struct dht_limits *l, const struct endpoint *from,
+	uint64_t now_ms);
+void dht_limits_sent(
+	struct dht_limits *l, const struct endpoint *to, size_t len);
 
 /* May an answer of `len` bytes go out? */
 bool dht_limits_answer(struct dht_limits *l, size_t len, uint64_t now_ms);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "client/discovery/dht.h"
+#include "client/discovery/dht_held.h"
 #include "client/discovery/dht_limits.h"
 #include "client/discovery/dht_message.h"
 #include "client/discovery/dht_search.h"
@@ -92,6 +93,7 @@ struct dht {
 	struct dht_family families[DHT_FAMILIES];
 	struct dht_limits *limits;
 	struct dht_store *store;
+	struct dht_held held;
 	uint64_t serial;
 	uint64_t expire_ms;
 
@@ -184,8 +186,12 @@ void dht_searches_tell(struct dht *d, const struct dht_id *torrent,
 
 /* ---- dht_answers ---- */
 
-/* A query of `len` bytes came. */
+/* A query came, as that packet. */
 void dht_answers_take(struct dht *d, const struct endpoint *from,
-	const struct dht_message *query, size_t len, uint64_t now_ms);
+	const struct dht_message *query, struct span packet, uint64_t now_ms);
+
+/* Somebody has shown that it is at its address: it may wait for an answer. */
+void dht_answers_held(
+	struct dht *d, const struct endpoint *from, uint64_t now_ms);
 
 #endif

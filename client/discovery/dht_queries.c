@@ -59,6 +59,7 @@ bool dht_queries_ask(struct dht *d, const struct dht_message *m,
 		return false;
 	}
 	dht_limits_asked(d->limits, now_ms);
+	dht_limits_sent(d->limits, &q->to, len);
 	d->o.send(d->o.ctx, &q->to, (struct span){packet, len});
 	return true;
 }

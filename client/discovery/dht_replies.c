@@ -136,6 +136,8 @@ void dht_replies_take(struct dht *d, const struct endpoint *from,
 		return; /* to nothing that we asked, or too late */
 	struct dht_query q = *found;
 	found->used = false;
+	dht_limits_prove(d->limits, from, now_ms);
+	dht_answers_held(d, from, now_ms);
 	if (m->kind == DHT_REPLY) {
 		take_reply(d, &q, m, now_ms);
 		return;

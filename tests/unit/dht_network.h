@@ -33,7 +33,7 @@ struct network_node {
 	struct endpoint from;
 	uint8_t packet[DHT_PACKET_MAX];
 	size_t packet_len;
-	size_t packets_in;
+	size_t packets_in, bytes_in;
 
 	size_t found_count;
 	struct endpoint found[NETWORK_FOUND_MAX];
@@ -186,6 +186,7 @@ static inline void network_deliver(
 	memcpy(node->packet, p->bytes, p->len);
 	node->packet_len = p->len;
 	node->packets_in++;
+	node->bytes_in += p->len;
 }
 
 static inline void network_run(struct network *n, uint64_t for_ms)

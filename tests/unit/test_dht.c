@@ -336,6 +336,78 @@ Test(dht, answers_to_ping_are_no_longer_than_the_ping)
 	network_finish(&net);
 }
 
+/* Whose address it says it has might be a victim. */
+Test(dht, a_stranger_that_answers_nothing_gets_no_more_than_it_sent)
+{
+	static const char *const queries[] = {
+		"d1:ad2:id20:" ID "e1:q4:ping1:t2:aa1:y1:qe",
+		"d1:ad2:id20:" ID "6:target20:" HASH
+		"e1:q9:find_node1:t2:aa1:y1:qe",
+		"d1:ad2:id20:" ID "9:info_hash20:" HASH
+		"e1:q9:get_peers1:t2:aa1:y1:qe",
+		"d1:ad2:id20:" ID "9:info_hash20:" HASH
+		"e1:q9:get_peers2:roi1e1:t2:aa1:y1:qe",
+		"d1:ad2:id20:" ID "9:info_hash20:" HASH
+		"4:porti1e5:token8:abcdefghe1:q13:announce_peer1:t2:aa1:y1:qe",
+		"d1:ad2:id20:" ID "e1:q0:1:t0:1:y1:qe",
+	};
+	size_t count = sizeof(queries) / sizeof(queries[0]);
+
+	populate(40);
+	cr_assert(
+		dht_want(net.nodes[7].dht, &torrent, 4242, false, net.now_ms));
+	network_run(&net, 20 * SECOND_MS);
+	for (size_t i = 0; i < 40; i++) {
+		char address[64];
+
+		snprintf(address, sizeof(address), "8.8.%zu.8:1", i);
+		struct network_node *victim =
+			network_place(&net, network_address(address));
+		size_t sent = 0;
+
+		for (size_t k = 0; k < 30; k++) {
+			const char *query = queries[(i + k * i) % count];
+
+			sent += strlen(query);
+			say_text(victim, &net.nodes[i], query);
+			cr_assert_leq(victim->bytes_in, sent, "node %zu: %s", i,
+				query);
+		}
+		cr_expect_gt(victim->bytes_in, 0);
+	}
+	network_finish(&net);
+}
+
+Test(dht, a_stranger_is_answered_in_full_once_it_has_answered_a_ping)
+{
+	populate(40);
+	struct network_node *one =
+		network_place(&net, network_address("8.8.8.8:1"));
+	struct network_node *node = &net.nodes[5];
+	static const char query[] = "d1:ad2:id20:" ID "6:target20:" HASH
+				    "e1:q9:find_node1:t2:aa1:y1:qe";
+
+	say_text(one, node, query);
+	struct dht_message m = last_heard(one);
+	cr_assert_eq(m.kind, DHT_PING);
+
+	uint8_t pong[DHT_PACKET_SENT_MAX];
+	struct dht_message reply = {
+		.kind = DHT_REPLY, .transaction = m.transaction};
+	memcpy(reply.id.bytes, ID, DHT_ID_SIZE);
+	say(one, node, pong, dht_message_write(&reply, pong));
+	m = last_heard(one);
+	cr_assert_eq(m.kind, DHT_REPLY);
+	cr_expect_geq(m.node_count, 7); /* not itself */
+
+	/* And from then on at once. */
+	say_text(one, node, query);
+	m = last_heard(one);
+	cr_expect_eq(m.kind, DHT_REPLY);
+	cr_expect_geq(m.node_count, 7); /* not itself */
+	network_finish(&net);
+}
+
 Test(dht, one_source_gets_so_many_answers_and_no_more)
 {
 	struct network_node *node = network_add(&net, "9.9.9.9:6881");
