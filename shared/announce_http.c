@@ -321,13 +321,23 @@ bool announce_http_parse_scrape(struct span query, struct info_hash *ret,
 
 static void write_string(struct writer *w, const void *bytes, size_t len)
 {
-	writer_format(w, "%zu:", len);
+	writer_number(w, len);
+	writer_text(w, ":");
 	writer_bytes(w, bytes, len);
 }
 
 static void write_text(struct writer *w, const char *text)
 {
 	write_string(w, text, strlen(text));
+}
+
+/* `key` as it is in bencode, with its length. */
+static void write_int(struct writer *w, const char *key, uint64_t number)
+{
+	writer_text(w, key);
+	writer_text(w, "i");
+	writer_number(w, number);
+	writer_text(w, "e");
 }
 
 static void write_compact(
@@ -341,10 +351,9 @@ static void write_compact(
 	/* `peers` is there even if empty: clients look for it. */
 	if (!v4 && count == 0)
 		return;
-	if (v4)
-		writer_format(w, "5:peers%zu:", count * ENDPOINT_V4_SIZE);
-	else
-		writer_format(w, "6:peers6%zu:", count * ENDPOINT_V6_SIZE);
+	writer_text(w, v4 ? "5:peers" : "6:peers6");
+	writer_number(w, count * (v4 ? ENDPOINT_V4_SIZE : ENDPOINT_V6_SIZE));
+	writer_text(w, ":");
 	for (size_t i = 0; i < reply->peer_count; i++) {
 		const struct endpoint *e = &reply->peers[i];
 
@@ -367,7 +376,8 @@ static void write_dictionaries(
 
 		writer_text(w, "d2:ip");
 		write_text(w, endpoint_print_ip(e, ip));
-		writer_format(w, "4:porti%uee", (unsigned)e->port);
+		write_int(w, "4:port", e->port);
+		writer_text(w, "e");
 	}
 	writer_text(w, "e");
 }
@@ -377,15 +387,14 @@ void announce_http_write_reply(struct writer *w, const struct announce *a,
 {
 	bool v4 = endpoint_is_v4(&a->peer);
 
-	writer_format(w, "d8:completei%" PRIu32 "e", reply->seeders);
-	writer_format(w, "10:downloadedi%" PRIu32 "e", reply->completed);
+	write_int(w, "d8:complete", reply->seeders);
+	write_int(w, "10:downloaded", reply->completed);
 	writer_text(w, "11:external ip"); /* BEP 24 */
 	write_string(w, a->peer.ip + (v4 ? 12 : 0), v4 ? 4 : 16);
-	writer_format(w, "10:incompletei%" PRIu32 "e", reply->leechers);
-	writer_format(w, "8:intervali%" PRIu32 "e", reply->interval_s);
+	write_int(w, "10:incomplete", reply->leechers);
+	write_int(w, "8:interval", reply->interval_s);
 	if (reply->min_interval_s != 0)
-		writer_format(w, "12:min intervali%" PRIu32 "e",
-			reply->min_interval_s);
+		write_int(w, "12:min interval", reply->min_interval_s);
 	if (a->compact) {
 		write_compact(w, reply, true);
 		write_compact(w, reply, false); /* BEP 7 */
@@ -409,8 +418,7 @@ void announce_http_write_failure(
 	writer_text(w, "d14:failure reason");
 	write_text(w, reason);
 	if (retry_s != 0) /* BEP 31 counts in minutes */
-		writer_format(w, "8:retry ini%" PRIu32 "e",
-			retry_s / 60 + (retry_s % 60 != 0));
+		write_int(w, "8:retry in", retry_s / 60 + (retry_s % 60 != 0));
 	writer_text(w, "e");
 }
 
@@ -422,10 +430,10 @@ void announce_http_write_scrape(
 		const struct scrape_entry *e = &entries[i];
 
 		write_string(w, e->info_hash.bytes, INFO_HASH_SIZE);
-		writer_format(w,
-			"d8:completei%" PRIu32 "e10:downloadedi%" PRIu32
-			"e10:incompletei%" PRIu32 "ee",
-			e->seeders, e->completed, e->leechers);
+		write_int(w, "d8:complete", e->seeders);
+		write_int(w, "10:downloaded", e->completed);
+		write_int(w, "10:incomplete", e->leechers);
+		writer_text(w, "e");
 	}
 	writer_text(w, "ee");
 }

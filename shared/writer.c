@@ -39,6 +39,18 @@ void writer_text(struct writer *w, const char *text)
 	writer_bytes(w, text, strlen(text));
 }
 
+void writer_number(struct writer *w, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	writer_bytes(w, digits + at, sizeof(digits) - at);
+}
+
 void writer_format(struct writer *w, const char *fmt, ...)
 {
 	va_list args;

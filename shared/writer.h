@@ -30,6 +30,9 @@ void writer_bytes(struct writer *w, const void *bytes, size_t len);
 /* A C string without its NUL. */
 void writer_text(struct writer *w, const char *text);
 
+/* In decimal. */
+void writer_number(struct writer *w, uint64_t number);
+
 void writer_format(struct writer *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

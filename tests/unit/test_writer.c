@@ -48,3 +48,29 @@ Test(writer, text_is_written_without_its_nul)
 	writer_format(&w, "%d", 1);
 	cr_expect(w.bad);
 }
+
+Test(writer, numbers_are_decimal)
+{
+	static const struct {
+		uint64_t number;
+		const char *text;
+	} cases[] = {
+		{0, "0"},
+		{9, "9"},
+		{10, "10"},
+		{UINT32_MAX, "4294967295"},
+		{UINT64_MAX, "18446744073709551615"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char out[21] = {0};
+		struct writer w = writer_of(out, strlen(cases[i].text));
+
+		writer_number(&w, cases[i].number);
+		cr_expect_not(w.bad);
+		cr_expect_str_eq(out, cases[i].text);
+		w = writer_of(out, strlen(cases[i].text) - 1);
+		writer_number(&w, cases[i].number);
+		cr_expect(w.bad);
+	}
+}
