@@ -36,7 +36,6 @@ enum {
 struct packet {
 	struct sockaddr_storage from;
 	uint8_t question[QUESTION_MAX];
-	uint8_t answer[ANNOUNCE_UDP_MAX_PACKET];
 
 	/* Which of our addresses it was sent to: the answer comes from that. */
 	_Alignas(struct cmsghdr)
@@ -51,6 +50,10 @@ struct udp_thread {
 	struct iovec in_parts[BATCH], out_parts[BATCH];
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct packet packets[BATCH];
+
+	/* The answers, one behind the other: most are short, and only what is
+	 * used takes memory, and room in the processor's cache. */
+	uint8_t answers[BATCH * ANNOUNCE_UDP_MAX_PACKET];
 };
 
 struct front_udp {
@@ -228,6 +231,7 @@ static void prepare_batch(struct udp_thread *t)
 static unsigned answer_batch(struct udp_thread *t, unsigned count)
 {
 	struct question q = {.now_s = clock_ms() / 1000};
+	uint8_t *next = t->answers;
 	unsigned answers = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -239,12 +243,13 @@ static unsigned answer_batch(struct udp_thread *t, unsigned count)
 		if (announce_udp_parse_head(&r, &q.head) &&
 			endpoint_from_sockaddr(
 				(struct sockaddr *)&p->from, &q.from))
-			answer_len = answer(t->front, &q, &r, len, p->answer);
+			answer_len = answer(t->front, &q, &r, len, next);
 		if (answer_len > 0) {
 			struct mmsghdr *out = &t->out[answers];
 
-			t->out_parts[answers].iov_base = p->answer;
+			t->out_parts[answers].iov_base = next;
 			t->out_parts[answers].iov_len = answer_len;
+			next += answer_len;
 			*out = t->in[i];
 			out->msg_hdr.msg_iov = &t->out_parts[answers];
 			answer_from_where_asked(&out->msg_hdr);
