@@ -13,10 +13,14 @@ enum {
 
 	/* Peers a chunk on the average; one may have from half of it to twice
 	 * as many, and some more or less by chance. */
-	CHUNK_MEAN = 96,
+	CHUNK_MEAN = 384,
 
-	/* Chunks have memory for a multiple of this. */
-	CHUNK_STEP = 4,
+	/* Chunks have memory for a multiple of this: small ones without waste,
+	 * larger ones so that they seldom move, and leave fewer holes of odd
+	 * sizes where they were. */
+	FEW_PEERS = 64,
+	SMALL_STEP = 4,
+	CHUNK_STEP = 16,
 
 	/* The directory of chunks likewise. */
 	DIRECTORY_STEP = 8,
@@ -26,16 +30,13 @@ enum {
 	FEW_CHUNKS = 8,
 	NEIGHBOURS = 8,
 
-	/* More than any chunk has: one with more would be chosen as if it had
-	 * so many. */
-	CHUNK_LIMIT = 512,
-
-	COMPLETED_BIT = 15, /* of the two bytes behind the address */
+	COMPLETED_BIT = 7, /* of the byte behind the address */
 };
 
 struct peer_chunk {
 	uint32_t count;
-	uint8_t entries[]; /* address, port, moment and COMPLETED_BIT */
+	uint8_t entries[]; /* address, port, moment and COMPLETED_BIT; at their
+			    * end is one byte more, see find_v4() */
 };
 
 /* An address and port as they lie in an entry. */
@@ -50,7 +51,7 @@ static size_t key_size(const struct peer_family *family)
 
 static size_t entry_size(const struct peer_family *family)
 {
-	return key_size(family) + sizeof(uint16_t);
+	return key_size(family) + 1;
 }
 
 static struct key key_of(
@@ -77,25 +78,28 @@ static uint8_t *entry_at(const struct peer_family *family,
 	return chunk->entries + slot * entry_size(family);
 }
 
-static struct endpoint endpoint_of(
-	const struct peer_family *family, const uint8_t *entry)
+/* Straight to its place: put together elsewhere and copied, it would be read
+ * before the pieces have left the processor, which then waits. */
+static void put_endpoint(const struct peer_family *family, const uint8_t *entry,
+	struct endpoint *ret)
 {
-	size_t ip_size = family->v6 ? 16 : 4;
-	struct endpoint e = {0};
+	static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
-	if (!family->v6)
-		e.ip[10] = e.ip[11] = 0xff;
-	memcpy(e.ip + 16 - ip_size, entry, ip_size);
-	memcpy(&e.port, entry + ip_size, sizeof(e.port));
-	return e;
+	if (family->v6) {
+		memcpy(ret->ip, entry, 16);
+		memcpy(&ret->port, entry + 16, sizeof(ret->port));
+	} else {
+		memcpy(ret->ip, v4_prefix, sizeof(v4_prefix));
+		memcpy(ret->ip + sizeof(v4_prefix), entry, 4);
+		memcpy(&ret->port, entry + 4, sizeof(ret->port));
+	}
 }
 
 static struct peer_state state_of(
 	const struct peer_family *family, const uint8_t *entry)
 {
-	uint16_t bits;
+	uint8_t bits = entry[key_size(family)];
 
-	memcpy(&bits, entry + key_size(family), sizeof(bits));
 	return (struct peer_state){
 		.seen = bits & (PEER_MOMENTS - 1),
 		.completed = bits >> COMPLETED_BIT,
@@ -105,15 +109,14 @@ static struct peer_state state_of(
 static void set_state(const struct peer_family *family, uint8_t *entry,
 	const struct peer_state *state)
 {
-	uint16_t bits = (uint16_t)(state->seen |
-		(unsigned)state->completed << COMPLETED_BIT);
-
 	assert(state->seen < PEER_MOMENTS);
-	memcpy(entry + key_size(family), &bits, sizeof(bits));
+	entry[key_size(family)] = (uint8_t)(state->seen |
+		(unsigned)state->completed << COMPLETED_BIT);
 }
 
-/* The slot of an IPv4 peer, or the count.  Its entry is one word, and a plain
- * loop over words is what a processor does best. */
+/* The slot of an IPv4 peer, or the count.  Its entry is read as a word, with
+ * one byte of the next: a plain loop over words is what a processor does best.
+ */
 static uint32_t find_v4(const struct peer_chunk *chunk, const struct key *key)
 {
 	uint8_t bytes[8] = {0};
@@ -127,7 +130,7 @@ static uint32_t find_v4(const struct peer_chunk *chunk, const struct key *key)
 	for (; slot < chunk->count; slot++) {
 		uint64_t entry;
 
-		memcpy(&entry, chunk->entries + slot * sizeof(entry),
+		memcpy(&entry, chunk->entries + slot * (ENDPOINT_V4_SIZE + 1),
 			sizeof(entry));
 		if ((entry & mask) == wanted)
 			break;
@@ -163,14 +166,16 @@ static struct peer_chunk *chunk_of(const struct peer_array *p, uint32_t number)
 
 static uint32_t rounded(uint32_t count)
 {
-	return (count + CHUNK_STEP - 1) / CHUNK_STEP * CHUNK_STEP;
+	uint32_t step = count > FEW_PEERS ? CHUNK_STEP : SMALL_STEP;
+
+	return (count + step - 1) / step * step;
 }
 
 static struct peer_chunk *resized(const struct peer_family *family,
 	struct peer_chunk *chunk, uint32_t count)
 {
-	return realloc(
-		chunk, sizeof(*chunk) + rounded(count) * entry_size(family));
+	return realloc(chunk,
+		sizeof(*chunk) + rounded(count) * entry_size(family) + 1);
 }
 
 /* Put an entry at the end; the first one makes the chunk.  False: out of
@@ -180,7 +185,7 @@ static bool append(const struct peer_family *family, struct peer_chunk **chunk,
 {
 	uint32_t count = *chunk ? (*chunk)->count : 0;
 
-	if (count % CHUNK_STEP == 0) {
+	if (rounded(count) == count) {
 		struct peer_chunk *larger = resized(family, *chunk, count + 1);
 
 		if (!larger)
@@ -359,7 +364,7 @@ bool peer_array_add(struct peer_array *p, const struct peer_family *family,
 	struct peer_place *ret)
 {
 	struct key key = key_of(family, peer);
-	uint8_t entry[KEY_MAX + sizeof(uint16_t)];
+	uint8_t entry[KEY_MAX + 1];
 
 	memcpy(entry, key.bytes, sizeof(key.bytes));
 	set_state(family, entry, state);
@@ -495,8 +500,9 @@ static void choose_singly(const struct peer_array *p,
 				(void)number_set_add(&chosen, top); /* new */
 			}
 		}
-		ret[i] = endpoint_of(
-			family, nth_entry(p, family, n >= skipped ? n + 1 : n));
+		put_endpoint(family,
+			nth_entry(p, family, n >= skipped ? n + 1 : n),
+			&ret[i]);
 	}
 }
 
@@ -510,38 +516,57 @@ static uint32_t choose_neighbours(const struct peer_family *family,
 
 	for (uint32_t i = 0; i < chunk->count && given < wanted; i++) {
 		if (slot != skipped)
-			ret[given++] = endpoint_of(
-				family, entry_at(family, chunk, slot));
+			put_endpoint(family, entry_at(family, chunk, slot),
+				&ret[given++]);
 		slot = slot + 1 < chunk->count ? slot + 1 : 0;
 	}
 	return given;
 }
 
-/* Some neighbours each from several chunks.  A chunk is chosen the more likely
+static bool is_among(const uint32_t *numbers, uint32_t count, uint32_t wanted)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (numbers[i] == wanted)
+			return true;
+	}
+	return false;
+}
+
+/* Some neighbours each from several chunks.  Hashes hit a chunk that is not
+ * split yet twice as often as others; beyond that one is taken the more likely
  * the fuller it is, so every peer is as likely. */
 static uint32_t choose_by_chunks(const struct peer_array *p,
 	const struct peer_family *family, const struct peer_place *without,
 	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
 {
-	enum { TRIES = 2000 }; /* some dozens are what it takes */
-	struct number_set used = {{0}};
+	enum { TRIES = 2000 }; /* a dozen or two are what it takes */
+	uint32_t power = power_below(p->chunk_count);
+	/* Half as many again as they have on the average: one with more, which
+	 * is rare, is chosen as if it had so many. */
+	uint32_t unsplit_limit = p->count / power + p->count / power / 2;
 	uint32_t a_chunk = wanted / (p->chunk_count / 2) + 1;
+	uint32_t used[PEER_ARRAY_MAX_CHOICE];
+	uint32_t used_count = 0;
 	uint32_t given = 0;
 
 	if (a_chunk < NEIGHBOURS)
 		a_chunk = NEIGHBOURS;
 	for (uint32_t i = 0; given < wanted && i < TRIES; i++) {
-		uint32_t number = dice_below(dice, p->chunk_count);
+		uint32_t number = number_of(p->chunk_count, dice_roll(dice));
+		bool split = number >= power || number < p->chunk_count - power;
 		struct peer_chunk *chunk = chunk_of(p, number);
 		uint32_t left = wanted - given;
 
-		if (dice_below(dice, CHUNK_LIMIT) >= chunk->count ||
-			!number_set_add(&used, number))
+		if (dice_below(dice, unsplit_limit >> split) >= chunk->count ||
+			is_among(used, used_count, number))
 			continue;
-		given += choose_neighbours(family, chunk,
+		uint32_t found = choose_neighbours(family, chunk,
 			without && without->chunk == number ? without->slot
 							    : UINT32_MAX,
 			left > a_chunk ? a_chunk : left, dice, ret + given);
+		if (found > 0)
+			used[used_count++] = number;
+		given += found;
 	}
 	return given;
 }

@@ -6,9 +6,9 @@
 
 #include "shared/endpoint.h"
 
-/* Peers of one kind in one swarm, close together: 8 bytes each (IPv4) or 20
- * (IPv6), and half a byte of order.  They lie in chunks of some dozens by a
- * keyed hash of their address.  When there are more peers one chunk is split in
+/* Peers of one kind in one swarm, close together: 7 bytes each (IPv4) or 19
+ * (IPv6), and less than half a byte of order.  They lie in chunks of some
+ * hundreds by a keyed hash of their address.  When there are more peers one chunk is split in
  * two, when there are fewer two are made one (linear hashing), so that no call
  * costs more when the swarm is larger.
  *
@@ -36,7 +36,7 @@ struct peer_place {
 
 /* Moments are numbers below this one and go round: of two, the later is the
  * one that comes less than half the way round after the other. */
-enum { PEER_MOMENTS = 1 << 15 };
+enum { PEER_MOMENTS = 1 << 7 };
 
 struct peer_state {
 	uint16_t seen;  /* moment */

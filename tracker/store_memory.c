@@ -184,24 +184,28 @@ static struct choice choice_for(
 }
 
 /* How many of each kind are to be among `wanted` of them: drawn one by one,
- * since all peers are as likely. */
+ * since all peers are as likely.  Without a branch, which nobody could
+ * foretell. */
 static struct choice draw_kinds(
-	struct choice left, uint32_t wanted, uint64_t *dice)
+	const struct choice *from, uint32_t wanted, uint64_t *dice)
 {
+	enum { ALL = FAMILIES * KINDS };
 	struct choice drawn = {.total = wanted};
+	uint32_t ends[ALL]; /* of each kind, were they all in one row */
+	uint32_t end = 0;
 
-	if (wanted == left.total)
-		return left;
+	if (wanted == from->total)
+		return *from;
+	for (uint32_t k = 0; k < ALL; k++)
+		ends[k] = end += from->counts[k / KINDS][k % KINDS];
 	for (uint32_t i = 0; i < wanted; i++) {
-		uint32_t n = dice_below(dice, left.total);
-		uint32_t kind = 0; /* of all FAMILIES * KINDS, in one row */
+		uint32_t n = dice_below(dice, ends[ALL - 1]);
+		uint32_t kind = 0;
 
-		while (n >= left.counts[kind / KINDS][kind % KINDS]) {
-			n -= left.counts[kind / KINDS][kind % KINDS];
-			kind++;
+		for (uint32_t k = 0; k < ALL; k++) {
+			kind += n >= ends[k];
+			ends[k] -= n < ends[k];
 		}
-		left.counts[kind / KINDS][kind % KINDS]--;
-		left.total--;
 		drawn.counts[kind / KINDS][kind % KINDS]++;
 	}
 	return drawn;
@@ -229,7 +233,7 @@ static void choose_peers_locked(struct store_memory *m, struct shard *s,
 		wanted = c.total;
 	if (wanted == 0)
 		return;
-	c = draw_kinds(c, wanted, &s->dice);
+	c = draw_kinds(&c, wanted, &s->dice);
 	for (int f = 0; f < FAMILIES; f++) {
 		for (int k = 0; k < KINDS; k++) {
 			bool here = self->known && self->family == f &&

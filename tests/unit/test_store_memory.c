@@ -3,9 +3,12 @@
 #define STORE store_memory
 #include "tests/unit/swarm_store_cases.h"
 
+/* Peers that are kept for so long are forgotten to the second. */
+enum { KEEP_S = 30 };
+
 static struct swarm_store *open_store(void)
 {
-	return store_memory_create(100000, 3600);
+	return store_memory_create(100000, KEEP_S);
 }
 
 static void close_store(struct swarm_store *store)
@@ -24,7 +27,7 @@ static struct swarm_totals sum(struct swarm_store *store)
 
 Test(store_memory, an_empty_swarm_takes_no_memory)
 {
-	struct swarm_store *store = store_memory_create(100, 3600);
+	struct swarm_store *store = store_memory_create(100, KEEP_S);
 	struct announce a = peer_of(1, "1.1.1.1:1");
 	struct announce b = peer_of(2, "1.1.1.1:1");
 
@@ -45,7 +48,7 @@ Test(store_memory, an_empty_swarm_takes_no_memory)
 Test(store_memory, expiry_finds_all_old_ones_in_large_and_in_many_swarms)
 {
 	enum { LARGE = 20000, MANY = 20000 };
-	struct swarm_store *store = store_memory_create(100000, 3600);
+	struct swarm_store *store = store_memory_create(100000, KEEP_S);
 
 	for (unsigned n = 0; n < LARGE; n++) {
 		struct announce a = nth(n % 2, n);
@@ -98,4 +101,23 @@ Test(store_memory, a_full_store_refuses_new_swarms_and_goes_on_with_known_ones)
 	tell(store, &a, 0);
 	cr_expect_eq(tell(store, &other, 0).counts.leechers, 1);
 	swarm_store_destroy(store);
+}
+
+Test(store_memory, peers_go_at_most_a_32nd_of_their_time_too_late)
+{
+	enum { KEEP = 3600, LATE = KEEP / 32 + 1 };
+
+	for (uint64_t seen = 10000; seen < 10000 + 2 * LATE; seen++) {
+		struct swarm_store *store = store_memory_create(100, KEEP);
+		struct announce a = peer_of(1, "1.1.1.1:1");
+
+		tell(store, &a, seen);
+		expire(store, seen);
+		cr_expect_eq(
+			ask(store, 1).leechers, 1, "seen %zu", (size_t)seen);
+		expire(store, seen + LATE);
+		cr_expect_eq(
+			ask(store, 1).leechers, 0, "seen %zu", (size_t)seen);
+		swarm_store_destroy(store);
+	}
 }
