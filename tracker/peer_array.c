@@ -413,6 +413,25 @@ void peer_array_remove(struct peer_array *p, const struct peer_family *family,
 	join_some(p, family);
 }
 
+uint32_t peer_array_copy(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *from,
+	uint32_t max, struct peer_record *ret)
+{
+	struct peer_chunk *chunk = chunk_of(p, from->chunk);
+	uint32_t copied = 0;
+
+	for (uint32_t slot = from->slot; slot < chunk->count && copied < max;
+		slot++) {
+		const uint8_t *entry = entry_at(family, chunk, slot);
+
+		ret[copied++] = (struct peer_record){
+			.address = endpoint_of(family, entry),
+			.state = state_of(family, entry),
+		};
+	}
+	return copied;
+}
+
 /* Less than half the way round. */
 static bool is_before(uint16_t a, uint16_t b)
 {

@@ -62,6 +62,16 @@ void peer_array_set_state(struct peer_array *p,
 void peer_array_remove(struct peer_array *p, const struct peer_family *family,
 	const struct peer_place *at);
 
+/* Copy peers of one chunk, from its `slot`-th on, at most `max`; returns how
+ * many: 0 behind the last.  Only the chunks below chunk_count are there. */
+struct peer_record {
+	struct endpoint address;
+	struct peer_state state;
+};
+uint32_t peer_array_copy(const struct peer_array *p,
+	const struct peer_family *family, const struct peer_place *from,
+	uint32_t max, struct peer_record *ret);
+
 /* Take those of one chunk out that were seen before that moment; returns how
  * many.  Only chunks from `chunk` on change, but for what they are joined to,
  * so a walk from the last chunk down to 0 sees all. */

@@ -24,6 +24,8 @@
 #include "tracker/front_udp.h"
 #include "tracker/listen_plan.h"
 #include "tracker/passkeys.h"
+#include "tracker/state_file.h"
+#include "tracker/state_keeper.h"
 #include "tracker/store_memory.h"
 #include "tracker/swarm_store.h"
 #include "tracker/trusted_proxies.h"
@@ -72,6 +74,8 @@ struct settings {
 	uint64_t peer_timeout_s;
 	uint64_t threads;   /* 0: not said */
 	uint64_t max_peers; /* 0: not said */
+	const char *state;
+	uint64_t state_interval_s;
 	const char *passkeys;
 	struct option_list trust_proxy;
 	uint64_t announce_limit; /* these three: 0: none; or UNSAID */
@@ -89,6 +93,7 @@ struct tracker {
 	struct counters counters;
 	struct allow_list *allowed;
 	struct swarm_store *store;
+	struct state_keeper *keeper;          /* NULL: no state is kept */
 	struct passkeys *passkeys;            /* NULL: none is wanted */
 	struct address_limit *announce_limit; /* NULL: none */
 	struct address_limit *swarm_limit;    /* NULL: none */
@@ -154,6 +159,10 @@ static bool check(const struct settings *s, struct error *err)
 	if (strcmp(s->store, "memory:") != 0)
 		return error_set(err, "--store: wants memory:, not '%s'",
 			text_escape_str(s->store, shown, sizeof(shown)));
+	if (s->state && strcmp(s->store, "memory:") != 0)
+		return error_set(err,
+			"--state: %s keeps its own, only memory: needs it",
+			s->store);
 	if (s->no_http && s->no_udp)
 		return error_set(err,
 			"--no-http and --no-udp: nothing is left to serve");
@@ -347,6 +356,77 @@ static bool make_guards(
 		make_limit(s->swarm_limit, SWARM_LIMIT, &t->swarm_limit, err);
 }
 
+static struct state_times times_now(void)
+{
+	return (struct state_times){clock_ms() / 1000, (uint64_t)clock_wall()};
+}
+
+static void print_restored(
+	const struct settings *s, const struct state_loaded *l)
+{
+	struct event_line e;
+
+	if (l->peers + l->expired == 0)
+		return;
+	if (!s->json) {
+		printf("tbt-tracker: %zu peers are known from before, %zu were "
+		       "too long ago\n",
+			l->peers, l->expired);
+		fflush(stdout);
+		return;
+	}
+	event_line_begin(&e, "restored");
+	event_line_number(&e, "peers", l->peers);
+	event_line_number(&e, "expired", l->expired);
+	event_line_print(&e, stdout);
+}
+
+static void print_warning(const struct settings *s, const char *text)
+{
+	char shown[4 * sizeof(struct error)];
+
+	log_warning("%s", text_escape_str(text, shown, sizeof(shown)));
+	if (s->json) {
+		struct event_line e;
+
+		event_line_begin(&e, "warning");
+		event_line_text(&e, "message", text);
+		event_line_print(&e, stdout);
+	}
+}
+
+/* The swarms of the last run, and what keeps them for the next. */
+static bool restore(
+	struct tracker *t, const struct settings *s, struct error *err)
+{
+	struct state_times times = times_now();
+	struct state_loaded loaded;
+
+	if (!s->state)
+		return true;
+	if (!state_file_load(s->state, t->store, &times, s->peer_timeout_s,
+		    &loaded, err))
+		return false;
+	if (loaded.damage.text[0] != '\0')
+		print_warning(s, loaded.damage.text);
+	print_restored(s, &loaded);
+	t->keeper = state_keeper_start(s->state, t->store, s->state_interval_s);
+	return t->keeper || error_set(err, "%s: out of memory", s->state);
+}
+
+/* Nobody is served any more: what is known now is what the next run begins
+ * with. */
+static bool save(struct tracker *t, const struct settings *s, struct error *err)
+{
+	struct state_times times = times_now();
+
+	if (!t->keeper)
+		return true;
+	state_keeper_stop(t->keeper);
+	t->keeper = NULL;
+	return state_file_save(s->state, t->store, &times, NULL, err);
+}
+
 static bool start(struct tracker *t, const struct settings *s,
 	uint32_t interval_s, struct error *err)
 {
@@ -362,6 +442,8 @@ static bool start(struct tracker *t, const struct settings *s,
 		s->peer_timeout_s);
 	if (!t->store)
 		return error_set(err, "store: out of memory");
+	if (!restore(t, s, err))
+		return false;
 	t->rules = (struct announce_rules){
 		.store = t->store,
 		.allowed = t->allowed,
@@ -375,12 +457,17 @@ static bool start(struct tracker *t, const struct settings *s,
 		s->threads > 0 ? (unsigned)s->threads : core_count(), err);
 }
 
-static void stop(struct tracker *t)
+static void stop_fronts(struct tracker *t)
 {
 	for (size_t i = t->plan.count; i-- > 0;) {
 		front_udp_stop(t->udp[i]);
 		front_http_stop(t->http[i]);
 	}
+}
+
+static void finish(struct tracker *t)
+{
+	state_keeper_stop(t->keeper);
 	swarm_store_destroy(t->store);
 	address_limit_destroy(t->swarm_limit);
 	address_limit_destroy(t->announce_limit);
@@ -415,7 +502,9 @@ static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
 		now_s - *expired_s < timeout_s / 4)
 		return;
 	*expired_s = now_s;
-	if (now_s > timeout_s &&
+	/* With a state, peers may be older than the clock: store_memory knows
+	 * how to go below 0. */
+	if ((now_s > timeout_s || t->keeper) &&
 		!swarm_store_expire(t->store, now_s - timeout_s, &err))
 		log_warning("%s", err.text);
 }
@@ -467,7 +556,10 @@ static int run_tracker(const struct settings *s, struct error *err)
 		run(&t, &signals, s->peer_timeout_s);
 	/* A second signal ends us at once. */
 	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-	stop(&t);
+	stop_fronts(&t);
+	/* Not when we failed to start: the file may be somebody else's. */
+	ok = ok && save(&t, s, err);
+	finish(&t);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -476,6 +568,7 @@ int serve(int argc, char **argv)
 	struct settings s = {
 		.store = "memory:",
 		.interval_s = 1800,
+		.state_interval_s = 300,
 		.announce_limit = UNSAID,
 		.swarm_limit = UNSAID,
 		.connection_limit = UNSAID,
@@ -507,6 +600,13 @@ int serve(int argc, char **argv)
 			"keep so many peers at most; default: as many as\n"
 			"fit in a quarter of the memory",
 			1, MAX_PEERS},
+		{0, "state", OPTION_TEXT, &s.state, "FILE",
+			"keep the peers there over a restart (memory: only)", 0,
+			0},
+		{0, "state-interval", OPTION_NUMBER, &s.state_interval_s,
+			"SECONDS",
+			"save them so often, and at the end; default: 300", 1,
+			MAX_INTERVAL_S},
 		{0, "passkeys", OPTION_TEXT, &s.passkeys, "FILE",
 			"for /announce/KEY only, with a key of this file,\n"
 			"which is read again on SIGHUP",

@@ -10,6 +10,7 @@
 #include "shared/random_bytes.h"
 #include "tracker/dice.h"
 #include "tracker/peer_array.h"
+#include "tracker/swarm_part.h"
 #include "tracker/swarm_store.h"
 
 enum {
@@ -20,6 +21,10 @@ enum {
 	 * a shard: a fraction of a millisecond, also when all of them go. */
 	EXPIRE_STEP = 200,
 };
+
+/* Peers of an earlier run may be older than the clock: times from so many
+ * seconds before 0 on are in order. */
+static const uint64_t BEFORE_0_S = UINT64_C(1) << 32;
 
 enum { V4, V6, FAMILIES };
 enum { LEECHERS, SEEDERS, KINDS };
@@ -307,7 +312,7 @@ static bool add_peer_locked(struct store_memory *m, struct shard *s,
 
 static uint16_t moment_of(const struct store_memory *m, uint64_t time_s)
 {
-	return (uint16_t)(time_s / m->moment_s % PEER_MOMENTS);
+	return (uint16_t)((time_s + BEFORE_0_S) / m->moment_s % PEER_MOMENTS);
 }
 
 /* Keep what it says; returns where it is then. */
@@ -356,31 +361,42 @@ static void stop_peer_locked(struct store_memory *m, struct shard *s,
 		drop_swarm_locked(s, at);
 }
 
+/* Where the pointer to that swarm is.  NULL: out of memory. */
+static struct swarm **find_or_add_locked(struct store_memory *m,
+	struct shard *s, uint64_t hash, const struct info_hash *info_hash)
+{
+	struct swarm **at = find_locked(s, hash, info_hash);
+
+	if (*at)
+		return at;
+	if (s->swarm_count >= s->bucket_count) {
+		grow_locked(m, s);
+		at = find_locked(s, hash, info_hash);
+	}
+	*at = calloc(1, sizeof(struct swarm));
+	if (!*at)
+		return NULL;
+	(*at)->hash = *info_hash;
+	s->swarm_count++;
+	return at;
+}
+
 static bool announce_locked(struct store_memory *m, struct shard *s,
 	uint64_t hash, const struct announce *a, uint64_t now_s,
 	struct swarm_reply *ret, struct error *err)
 {
-	struct swarm **at = find_locked(s, hash, &a->info_hash);
-
 	if (a->event == ANNOUNCE_STOPPED) {
-		stop_peer_locked(m, s, at, a, ret);
+		stop_peer_locked(
+			m, s, find_locked(s, hash, &a->info_hash), a, ret);
 		return true;
 	}
-	if (!*at) {
-		if (s->swarm_count >= s->bucket_count) {
-			grow_locked(m, s);
-			at = find_locked(s, hash, &a->info_hash);
-		}
-		struct swarm *fresh = calloc(1, sizeof(*fresh));
-		if (!fresh)
-			return error_set(err, "the tracker is full");
-		fresh->hash = a->info_hash;
-		*at = fresh;
-		s->swarm_count++;
-		ret->is_new = true;
-	}
+
+	struct swarm **at = find_or_add_locked(m, s, hash, &a->info_hash);
+	if (!at)
+		return error_set(err, "the tracker is full");
 
 	struct swarm *w = *at;
+	ret->is_new = is_empty(w); /* none has no peers for long */
 	struct spot self = keep_peer_locked(m, s, w, a, now_s);
 	if (is_empty(w)) {
 		drop_swarm_locked(s, at);
@@ -584,6 +600,187 @@ static bool memory_expire(
 		}
 	}
 	return true;
+}
+
+/* --- Saving and restoring --- */
+
+enum {
+	/* Empty buckets that a step passes before it lets go of a shard. */
+	WALK_STEP = 500,
+
+	/* Peers are copied so many at a time. */
+	WALK_BATCH = 64,
+};
+
+/* How long ago it was. */
+static uint32_t age_of(
+	const struct store_memory *m, uint16_t moment, uint64_t now_s)
+{
+	uint32_t moments =
+		((uint32_t)moment_of(m, now_s) - moment) & (PEER_MOMENTS - 1);
+
+	/* More than half the way round: of a moment that is not over yet. */
+	if (moments >= PEER_MOMENTS / 2)
+		moments = 0;
+	return moments * (uint32_t)m->moment_s;
+}
+
+/* Copy peers of one kind, from the walk's chunk and slot on.  False: there was
+ * no room for all. */
+static bool copy_kind_locked(const struct store_memory *m,
+	const struct swarm *w, struct store_walk *at, uint64_t now_s,
+	struct swarm_part *ret)
+{
+	uint32_t family = at->kind / KINDS;
+	uint32_t kind = at->kind % KINDS;
+	const struct peer_array *p = &w->peers[family][kind];
+
+	for (; p->count > 0 && at->chunk < p->chunk_count; at->chunk++) {
+		struct peer_record records[WALK_BATCH];
+		uint32_t count = 0;
+
+		do {
+			size_t room = SWARM_PART_PEERS - ret->peer_count;
+			struct peer_place from = {at->chunk, at->slot};
+
+			if (room == 0)
+				return false;
+			count = peer_array_copy(p, &m->families[family], &from,
+				room < WALK_BATCH ? (uint32_t)room : WALK_BATCH,
+				records);
+			for (uint32_t i = 0; i < count; i++)
+				ret->peers[ret->peer_count++] =
+					(struct swarm_part_peer){
+						.address = records[i].address,
+						.age_s = age_of(m,
+							records[i].state.seen,
+							now_s),
+						.seeder = kind == SEEDERS,
+						.completed = records[i]
+								     .state
+								     .completed,
+					};
+			at->slot += count;
+		} while (count > 0);
+		at->slot = 0;
+	}
+	at->chunk = 0;
+	at->slot = 0;
+	return true;
+}
+
+/* Copy as much of a swarm as there is room for. */
+static void copy_swarm_locked(const struct store_memory *m,
+	const struct swarm *w, struct store_walk *at, uint64_t now_s,
+	struct swarm_part *ret)
+{
+	ret->info_hash = w->hash;
+	ret->completed = w->completed;
+	for (; at->kind < FAMILIES * KINDS; at->kind++) {
+		if (!copy_kind_locked(m, w, at, now_s, ret))
+			return;
+	}
+}
+
+/* The swarm of the walk's bucket that comes next: the one it is in, or the one
+ * behind. */
+static const struct swarm *walk_on_locked(
+	const struct shard *s, struct store_walk *at)
+{
+	const struct swarm *first = s->buckets[at->bucket];
+	const struct swarm *w = first;
+
+	if (!at->midway)
+		return first;
+	while (w && !info_hash_equal(&w->hash, &at->swarm))
+		w = w->next;
+	if (w && at->kind < FAMILIES * KINDS)
+		return w;
+	/* It is done; or it is gone, and the bucket begins again. */
+	at->kind = at->chunk = at->slot = 0;
+	return w ? w->next : first;
+}
+
+/* Fill `ret`, if the shard has more; a bucket that has moved to twice the
+ * number (grow_locked) is met there again. */
+static void walk_shard_locked(const struct store_memory *m,
+	const struct shard *s, struct store_walk *at, uint64_t now_s,
+	struct swarm_part *ret)
+{
+	for (uint32_t passed = 0; at->bucket < s->bucket_count &&
+		passed < WALK_STEP && ret->peer_count == 0;
+		passed++) {
+		const struct swarm *w = walk_on_locked(s, at);
+
+		at->midway = w != NULL;
+		if (!w) {
+			at->bucket++;
+			continue;
+		}
+		at->swarm = w->hash;
+		copy_swarm_locked(m, w, at, now_s, ret);
+	}
+}
+
+bool store_memory_next(struct swarm_store *store, struct store_walk *at,
+	uint64_t now_s, struct swarm_part *ret)
+{
+	struct store_memory *m = (struct store_memory *)store;
+
+	ret->peer_count = 0;
+	while (at->shard < SHARDS && ret->peer_count == 0) {
+		struct shard *s = &m->shards[at->shard];
+
+		pthread_mutex_lock(&s->lock);
+		walk_shard_locked(m, s, at, now_s, ret);
+		bool done = at->bucket >= s->bucket_count;
+		pthread_mutex_unlock(&s->lock);
+		if (done)
+			*at = (struct store_walk){.shard = at->shard + 1};
+	}
+	return ret->peer_count > 0;
+}
+
+uint32_t store_memory_step_s(const struct swarm_store *store)
+{
+	return (uint32_t)((const struct store_memory *)store)->moment_s;
+}
+
+static bool restore_peer_locked(struct store_memory *m, struct shard *s,
+	struct swarm *w, const struct swarm_part_peer *peer, uint64_t now_s)
+{
+	struct announce a = {.peer = peer->address, .left = !peer->seeder};
+	struct peer_state state = {
+		.seen = moment_of(m, now_s - peer->age_s),
+		.completed = peer->completed,
+	};
+	struct spot spot = find_peer(m, w, &a);
+
+	if (spot.known)
+		return false;
+	spot.kind = peer->seeder ? SEEDERS : LEECHERS;
+	return add_peer_locked(m, s, w, &peer->address, &state, &spot);
+}
+
+size_t store_memory_restore(struct swarm_store *store,
+	const struct swarm_part *part, uint64_t now_s)
+{
+	struct store_memory *m = (struct store_memory *)store;
+	uint64_t hash = hash_of(m, &part->info_hash);
+	struct shard *s = shard_of(m, hash);
+	size_t restored = 0;
+
+	pthread_mutex_lock(&s->lock);
+	struct swarm **at = find_or_add_locked(m, s, hash, &part->info_hash);
+	for (size_t i = 0; at && i < part->peer_count; i++)
+		restored +=
+			restore_peer_locked(m, s, *at, &part->peers[i], now_s);
+	if (at && (*at)->completed < part->completed)
+		(*at)->completed = part->completed;
+	if (at && is_empty(*at))
+		drop_swarm_locked(s, at);
+	pthread_mutex_unlock(&s->lock);
+	return restored;
 }
 
 /* --- Life --- */

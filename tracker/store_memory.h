@@ -1,9 +1,13 @@
 #ifndef TRACKER_STORE_MEMORY_H
 #define TRACKER_STORE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/info_hash.h"
+
+struct swarm_part;
 struct swarm_store;
 
 /* A store in this process's memory, gone with it.  A swarm with one peer takes
@@ -19,5 +23,32 @@ struct swarm_store;
  *
  * NULL: out of memory. */
 struct swarm_store *store_memory_create(size_t max_peers, uint64_t keep_s);
+
+/* Ages of peers are known in steps of so many seconds. */
+uint32_t store_memory_step_s(const struct swarm_store *store);
+
+/* Where a walk through all swarms is; zeroed: at its start.  Not to be looked
+ * into. */
+struct store_walk {
+	size_t shard;
+	size_t bucket;
+	bool midway; /* in this swarm, at this chunk and slot of this kind */
+	struct info_hash swarm;
+	uint32_t kind;
+	uint32_t chunk;
+	uint32_t slot;
+};
+
+/* The next peers of a swarm, and their ages as of `now_s`.  Holds a shard for
+ * some microseconds.  What other threads change meanwhile may be missed or be
+ * given twice; while they rest, the walk gives each peer once.  False: that was
+ * all, `ret` is void. */
+bool store_memory_next(struct swarm_store *store, struct store_walk *at,
+	uint64_t now_s, struct swarm_part *ret);
+
+/* Take peers in that are not there yet; `now_s` - age may be before 0.  Returns
+ * how many: fewer when the store is full. */
+size_t store_memory_restore(struct swarm_store *store,
+	const struct swarm_part *part, uint64_t now_s);
 
 #endif

@@ -21,7 +21,7 @@ _tbt_tracker()
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		;;
-	--passkeys)
+	--passkeys | --state)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		;;

@@ -9,6 +9,8 @@ complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l store -x -d 'w
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l interval -x -d 'announce interval in seconds'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l peer-timeout -x -d 'drop a peer unheard of for so long'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l max-peers -x -d 'most peers kept'
+complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l state -r -d 'keep the peers there over a restart'
+complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l state-interval -x -d 'save them so often, in seconds'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l passkeys -r -d 'only for who has a key of this file'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l trust-proxy -x -d 'believe X-Forwarded-For of these'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l announce-limit -x -d 'announces a minute of one address'
