@@ -424,10 +424,9 @@ uint32_t peer_array_copy(const struct peer_array *p,
 		slot++) {
 		const uint8_t *entry = entry_at(family, chunk, slot);
 
-		ret[copied++] = (struct peer_record){
-			.address = endpoint_of(family, entry),
-			.state = state_of(family, entry),
-		};
+		put_endpoint(family, entry, &ret[copied].address);
+		ret[copied].state = state_of(family, entry);
+		copied++;
 	}
 	return copied;
 }
