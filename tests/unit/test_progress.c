@@ -51,7 +51,10 @@ static void emit_whole_download(struct progress *p)
 		{.kind = EVENT_METADATA,
 			.torrent = &hash,
 			.name = "a\nb",
-			.metadata = {1, 16384, 5000, 1}},
+			.metadata = {.pieces = 1,
+				.piece_length = 16384,
+				.length = 5000,
+				.files = 1}},
 		{.kind = EVENT_CHECKED,
 			.torrent = &hash,
 			.name = "a\nb",
@@ -84,6 +87,27 @@ Test(progress, plain_lines_tell_a_download, .init = redirect_both)
 		"a\\x0ab: complete: 4.9 KiB in 2.0 s, 2.4 KiB/s\n"
 		"a\\x0ab: stopped: 4.9 KiB of 4.9 KiB here, 4.9 KiB down, 0 B "
 		"up\n");
+}
+
+Test(progress, what_is_selected_is_told, .init = redirect_both)
+{
+	struct progress *p = progress_create(PROGRESS_PLAIN, false);
+
+	progress_on_event(p,
+		&(struct event){.kind = EVENT_METADATA,
+			.torrent = &hash,
+			.name = "a",
+			.metadata = {.pieces = 9,
+				.piece_length = 16384,
+				.length = 140000,
+				.files = 3,
+				.selected = (const uint8_t[]){0, 1, 0},
+				.selected_files = 1,
+				.selected_length = 5000}});
+	progress_destroy(p);
+	cr_assert_stdout_eq_str(
+		"a: 136.7 KiB in 3 files, 9 pieces of 16.0 KiB\n"
+		"a: 1 file of it selected, 4.9 KiB\n");
 }
 
 Test(progress, a_quiet_one_says_nothing, .init = redirect_both)
