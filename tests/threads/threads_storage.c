@@ -1,7 +1,8 @@
 /* Writers, readers, and two that sync and look after the files share one
  * storage of more files than may be open at once: what is written is what is
- * read.  Run it under the thread sanitizer: meson setup
- * -Db_sanitize=thread. */
+ * read.  Once with all files, and once with every other one, so that half of
+ * the bytes are in the parts file.  Run it under the thread sanitizer: meson
+ * setup -Db_sanitize=thread. */
 
 #include "client/storage/storage.h"
 
@@ -27,8 +28,9 @@ enum {
 };
 
 static struct storage *storage;
+static bool partial; /* only every other file is selected */
 static atomic_bool written[BLOCKS];
-static atomic_uint writers_left = WRITERS;
+static atomic_uint writers_left;
 static atomic_uint mistakes;
 
 static void mistake(const char *what, const struct error *err)
@@ -43,6 +45,16 @@ static void fill(unsigned block, uint8_t *ret)
 		ret[i] = (uint8_t)(block * 7 + i);
 }
 
+static bool selected(unsigned file) { return !partial || file % 2 == 0; }
+
+/* Blocks, which are pieces here, without a byte of a selected file are not
+ * written. */
+static bool wanted(unsigned block)
+{
+	return selected(block * BLOCK / FILE_SIZE) ||
+		selected((block * BLOCK + BLOCK - 1) / FILE_SIZE);
+}
+
 /* Each writes blocks of its own, as finishers do. */
 static void *writer(void *number)
 {
@@ -52,6 +64,8 @@ static void *writer(void *number)
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned b = *(unsigned *)number; b < BLOCKS;
 			b += WRITERS) {
+			if (!wanted(b))
+				continue;
 			fill(b, bytes);
 			struct iovec iov[] = {
 				{bytes, 100}, {bytes + 100, BLOCK - 100}};
@@ -115,6 +129,47 @@ static int remove_one(
 	return remove(path);
 }
 
+static void work_together(void)
+{
+	pthread_t threads[WRITERS + READERS + 2];
+	unsigned numbers[WRITERS + READERS];
+	size_t n = 0;
+
+	writers_left = WRITERS;
+	for (unsigned i = 0; i < BLOCKS; i++)
+		written[i] = false;
+	for (unsigned i = 0; i < WRITERS + READERS; i++) {
+		numbers[i] = i % WRITERS;
+		pthread_create(&threads[n++], NULL,
+			i < WRITERS ? writer : reader, &numbers[i]);
+	}
+	pthread_create(&threads[n++], NULL, keeper, NULL);
+	pthread_create(&threads[n++], NULL, keeper, NULL);
+	for (size_t i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void run(const struct metainfo *m)
+{
+	static uint8_t which[FILES];
+	char folder[] = "/tmp/tbt-threads-XXXXXX";
+	struct error err;
+
+	for (unsigned i = 0; i < FILES; i++)
+		which[i] = selected(i);
+	if (!mkdtemp(folder) ||
+		!storage_open(m, folder, NULL, STORAGE_LEECH, &storage, &err) ||
+		(partial && !storage_select(storage, which, &err))) {
+		mistake("open", &err);
+		return;
+	}
+	work_together();
+	if (!storage_complete(storage, &err))
+		mistake("complete", &err);
+	storage_close(storage);
+	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(void)
 {
 	static struct metainfo_file files[FILES];
@@ -128,11 +183,6 @@ int main(void)
 		.file_count = FILES,
 		.files = files,
 	};
-	pthread_t threads[WRITERS + READERS + 2];
-	unsigned numbers[WRITERS + READERS];
-	char folder[] = "/tmp/tbt-threads-XXXXXX";
-	struct error err;
-	size_t n = 0;
 
 	for (unsigned i = 0; i < FILES; i++) {
 		snprintf(names[i], sizeof(names[i]), "%u/%u", i % 5, i);
@@ -140,26 +190,8 @@ int main(void)
 			.length = FILE_SIZE,
 			.path = names[i]};
 	}
-	if (!mkdtemp(folder))
-		return 1;
-	if (!storage_open(&m, folder, NULL, STORAGE_LEECH, &storage, &err)) {
-		fprintf(stderr, "%s\n", err.text);
-		return 1;
-	}
-
-	for (unsigned i = 0; i < WRITERS + READERS; i++) {
-		numbers[i] = i % WRITERS;
-		pthread_create(&threads[n++], NULL,
-			i < WRITERS ? writer : reader, &numbers[i]);
-	}
-	pthread_create(&threads[n++], NULL, keeper, NULL);
-	pthread_create(&threads[n++], NULL, keeper, NULL);
-	for (size_t i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-
-	if (!storage_complete(storage, &err))
-		mistake("complete", &err);
-	storage_close(storage);
-	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	run(&m);
+	partial = true;
+	run(&m);
 	return mistakes > 0;
 }
