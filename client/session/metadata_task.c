@@ -99,7 +99,7 @@ static enum metadata_talk_verdict read_messages(struct fetch *f, uint64_t now)
 	size_t done = 0;
 
 	pthread_mutex_lock(&f->task->lock);
-	while (verdict == METADATA_TALK_GOES_ON) {
+	while (verdict == METADATA_TALK_GOES_ON && done < f->line.len) {
 		struct span bytes = {f->line.bytes + done, f->line.len - done};
 		struct wire_prefix prefix;
 		struct wire_message message;
