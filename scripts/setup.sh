@@ -43,6 +43,8 @@ command aria2c aria2
 command transmission-cli transmission-cli
 command mktorrent mktorrent
 command opentracker opentracker
+command nginx nginx ?
+command systemd-analyze systemd ?
 command ip iproute2
 command strace strace
 command clang-format-14 clang-format-14 ?
