@@ -357,6 +357,7 @@ static bool start(struct running *r, struct error *err)
 		.seed_ratio = o->seed_ratio,
 		.no_pex = o->no_pex,
 		.no_lsd = o->no_lsd,
+		.no_portmap = o->no_portmap,
 		.no_dht = o->no_dht,
 		.dht_nodes = r->dht_nodes,
 		.dht_node_count = r->dht_node_count,

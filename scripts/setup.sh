@@ -29,6 +29,8 @@ library libmicrohttpd libmicrohttpd-dev
 library libcrypto libssl-dev
 library jansson libjansson-dev
 library libxxhash libxxhash-dev
+library miniupnpc libminiupnpc-dev
+header natpmp.h libnatpmp-dev
 header uthash.h uthash-dev
 '
 packages_for_tests='
@@ -46,6 +48,8 @@ command opentracker opentracker
 command nginx nginx ?
 command systemd-analyze systemd ?
 command ip iproute2
+command miniupnpd miniupnpd-nftables ?
+command nft nftables ?
 command strace strace
 command clang-format-14 clang-format-14 ?
 clang_rt fuzzer libclang-rt-14-dev ?
@@ -58,7 +62,7 @@ python=/usr/bin/python3
 have() # KIND NAME
 {
 	case $1 in
-	command) command -v "$2" ;;
+	command) command -v "$2" || [ -x "/usr/sbin/$2" ] ;;
 	library) pkg-config --exists "$2" ;;
 	header) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] ;;
 	python) "$python" -c 'import importlib.util as u, sys

@@ -44,6 +44,18 @@ bool endpoint_is_loopback(const struct endpoint *e)
 	return memcmp(e->ip, v6_loopback, sizeof(e->ip)) == 0;
 }
 
+bool endpoint_is_private(const struct endpoint *e)
+{
+	const uint8_t *ip = v4_of(e);
+
+	if (!endpoint_is_v4(e))
+		return (e->ip[0] & 0xfe) == 0xfc;
+	return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
+		(ip[0] == 192 && ip[1] == 168) ||
+		(ip[0] == 169 && ip[1] == 254) ||
+		(ip[0] == 100 && (ip[1] & 0xc0) == 64);
+}
+
 bool endpoint_dialable(const struct endpoint *e)
 {
 	if (e->port == 0)

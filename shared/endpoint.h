@@ -27,6 +27,9 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_is_loopback(const struct endpoint *e);
 
+/* An address that counts within a site only: RFC 1918, 3927, 6598; 4193. */
+bool endpoint_is_private(const struct endpoint *e);
+
 /* Whether a peer can be there at all: port not 0, address not unspecified,
  * multicast or broadcast. */
 bool endpoint_dialable(const struct endpoint *e);

@@ -70,9 +70,9 @@ static void say_what(const struct announcer *a, enum announce_event event,
 		.info_hash = a->options.m->info_hash,
 		.numwant = ANNOUNCE_DEFAULT_NUMWANT,
 	};
+	ret->peer.port = a->options.port;
 	a->options.fill(a->options.ctx, ret);
 	memcpy(ret->peer_id, a->options.peer_id, sizeof(ret->peer_id));
-	ret->peer.port = a->options.port;
 	ret->key = a->options.key;
 	ret->event = event;
 	ret->compact = true;

@@ -26,7 +26,8 @@ struct announcer_options {
 	const struct endpoint *bind; /* NULL: any address */
 
 	void *ctx;
-	/* Fill in uploaded, downloaded, left, numwant.  From the announcer's
+	/* Fill in uploaded, downloaded, left, numwant; and peer.port, if it is
+	 * another by now.  From the announcer's
 	 * thread, as are all of these; none may block for long. */
 	void (*fill)(void *ctx, struct announce *a);
 	/* Addresses came; already checked with endpoint_dialable(), and

@@ -185,19 +185,6 @@ static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned count)
 		(rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
 }
 
-/* RFC 1918, 3927, 6598; 4193. */
-static bool is_private(const struct endpoint *e)
-{
-	const uint8_t *ip = e->ip + 12;
-
-	if (!endpoint_is_v4(e))
-		return (e->ip[0] & 0xfe) == 0xfc;
-	return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
-		(ip[0] == 192 && ip[1] == 168) ||
-		(ip[0] == 169 && ip[1] == 254) ||
-		(ip[0] == 100 && (ip[1] & 0xc0) == 64);
-}
-
 bool lsd_is_near(
 	const struct endpoint *from, const struct lsd_link *links, size_t count)
 {
@@ -205,7 +192,7 @@ bool lsd_is_near(
 
 	if (link_local)
 		return false;
-	if (is_private(from))
+	if (endpoint_is_private(from))
 		return true;
 	for (size_t i = 0; i < count; i++) {
 		if (links[i].prefix <= 128 &&

@@ -27,6 +27,7 @@ enum {
 struct letter {
 	enum { LETTER_WANT, LETTER_FORGET, LETTER_NODE, LETTER_ENTRANCE } kind;
 	bool hungry;
+	uint16_t port;
 	struct info_hash torrent;
 	struct endpoint node;
 };
@@ -83,12 +84,13 @@ static bool take(struct udp_socket *u, struct letter *ret)
 	return taken;
 }
 
-bool udp_socket_want(
-	struct udp_socket *u, const struct info_hash *torrent, bool hungry)
+bool udp_socket_want(struct udp_socket *u, const struct info_hash *torrent,
+	uint16_t port, bool hungry)
 {
 	return post(u,
 		&(struct letter){.kind = LETTER_WANT,
 			.torrent = *torrent,
+			.port = port,
 			.hungry = hungry});
 }
 
@@ -125,8 +127,8 @@ static void read_letters(struct udp_socket *u, uint64_t now_ms)
 		switch (l.kind) {
 		case LETTER_WANT:
 			/* Too many: the others are found by other ways. */
-			(void)dht_want(u->dht, &l.torrent, u->o.port, l.hungry,
-				now_ms);
+			(void)dht_want(
+				u->dht, &l.torrent, l.port, l.hungry, now_ms);
 			break;
 		case LETTER_FORGET:
 			dht_forget(u->dht, &l.torrent);

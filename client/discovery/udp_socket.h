@@ -38,11 +38,11 @@ struct udp_options {
 struct udp_socket *udp_socket_open(
 	const struct udp_options *options, struct error *err);
 
-/* Look for a torrent's peers and announce that we are one, from now on;
- * `hungry`: more are needed soon.  May be called again.  False: the letter box
- * is full, try later. */
-bool udp_socket_want(
-	struct udp_socket *u, const struct info_hash *torrent, bool hungry);
+/* Look for a torrent's peers and announce that we are one, at TCP `port`, from
+ * now on; `hungry`: more are needed soon.  May be called again.  False: the
+ * letter box is full, try later. */
+bool udp_socket_want(struct udp_socket *u, const struct info_hash *torrent,
+	uint16_t port, bool hungry);
 bool udp_socket_forget(struct udp_socket *u, const struct info_hash *torrent);
 
 /* A node of the DHT is said to be there.  No matter if it is lost. */

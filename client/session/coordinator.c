@@ -40,7 +40,8 @@ enum {
 struct watch {
 	bool ended;                    /* done or failed, and dealt with */
 	bool seeding;                  /* and the book was told */
-	bool dht, dht_hungry;          /* what the DHT was told */
+	bool dht, dht_hungry;          /* what the DHT was told, ... */
+	uint16_t dht_port;             /* ... and where we can be dialled */
 	bool lsd;                      /* and LSD */
 	uint64_t downloaded, uploaded; /* at the last progress */
 	double down, up;               /* bytes a second, smoothed */
@@ -261,14 +262,19 @@ static void tell_dht(
 	const struct metainfo *m = st->m;
 	bool wanted = is_public(st);
 
-	if (!udp || (wanted == w->dht && (!wanted || hungry == w->dht_hungry)))
+	uint16_t port = c->session->public_port;
+	bool same = wanted == w->dht &&
+		(!wanted || (hungry == w->dht_hungry && port == w->dht_port));
+
+	if (!udp || same)
 		return;
 	/* No room: again at the next tick. */
-	if (wanted ? !udp_socket_want(udp, &m->info_hash, hungry)
+	if (wanted ? !udp_socket_want(udp, &m->info_hash, port, hungry)
 		   : !udp_socket_forget(udp, &m->info_hash))
 		return;
 	w->dht = wanted;
 	w->dht_hungry = hungry;
+	w->dht_port = port;
 }
 
 static void tell_lsd(struct coordinator *c, struct session_torrent *st)

@@ -30,6 +30,7 @@ enum event_kind {
 	EVENT_STOPPED,
 	EVENT_ERROR, /* this torrent has ended with a failure */
 	EVENT_WARNING,
+	EVENT_MAPPED,  /* a router hands connections on to our port */
 	EVENT_STALLED, /* nothing has come for a while, and why */
 };
 
@@ -45,6 +46,11 @@ struct event {
 		struct {
 			uint16_t port;
 		} listening;
+		struct {
+			uint16_t port;
+			struct endpoint external; /* address 0: not known */
+			const char *how;          /* "UPnP" */
+		} mapped;
 		struct {
 			uint32_t pieces;
 			uint32_t piece_length;

@@ -255,7 +255,7 @@ struct worker_result metadata_task_talk(struct metadata_task *task,
 		.from = candidate->address,
 		.fast = g->theirs.fast,
 		.extended = g->theirs.extended,
-		.port = worker->session->port,
+		.port = session_port_for(worker->session, &candidate->address),
 	};
 
 	buffer_init(&f.line, LINE_MAX_SIZE);

@@ -15,6 +15,7 @@
 #include "client/discovery/http_tracker.h"
 #include "client/discovery/lsd_socket.h"
 #include "client/discovery/peer_queue.h"
+#include "client/discovery/portmap.h"
 #include "client/discovery/udp_socket.h"
 #include "client/peer/handshake.h"
 #include "client/peer/metadata_exchange.h"
@@ -72,6 +73,7 @@ struct session {
 	struct worker_pool *pool;
 	struct coordinator *coordinator;
 	struct keeper *keeper;
+	struct portmap *portmap;
 	pthread_t starter;
 	bool starter_runs;
 	struct fetcher *fetchers; /* one a torrent; most do not run */
@@ -177,6 +179,7 @@ static void fill_announce(void *arg, struct announce *a)
 {
 	struct session_torrent *st = arg;
 
+	a->peer.port = st->session->public_port;
 	a->downloaded = st->downloaded;
 	a->uploaded = st->uploaded;
 	/* While there is no metadata nobody knows how much is left; but 0
@@ -356,6 +359,42 @@ static void open_lsd(struct session *s)
 		log_verbose("%s; no peers of the local network", err.text);
 }
 
+/* ---- port mapping ---- */
+
+static void on_mapped(
+	void *arg, const struct endpoint *external, const char *how)
+{
+	struct session *s = arg;
+	bool other = external->port != s->context.public_port;
+
+	s->context.public_port = external->port;
+	events_emit(s->context.events,
+		&(struct event){.kind = EVENT_MAPPED,
+			.mapped = {.port = s->context.port,
+				.external = *external,
+				.how = how}});
+	/* Trackers that were told the port before are told anew. */
+	for (size_t i = 0; other && i < s->context.torrent_count; i++) {
+		struct announcer *a = s->context.torrents[i].announcer;
+		if (a)
+			announcer_hungry(a);
+	}
+}
+
+static void start_portmap(struct session *s)
+{
+	struct portmap_options o = {
+		.port = s->context.port,
+		.bind = s->options.bind,
+		.ctx = s,
+		.mapped = on_mapped,
+	};
+
+	/* A private torrent makes no use of it (BEP 27, and PROMISES, P8). */
+	if (!s->options.no_portmap && any_public(s))
+		s->portmap = portmap_start(&o);
+}
+
 /* ---- the starter ---- */
 
 static void start_web_seeds(struct session_torrent *st)
@@ -483,6 +522,7 @@ static bool listen_for_peers(struct session *s, struct error *err)
 		    &s->listener, o->bind, o->port_first, o->port_last, err))
 		return false;
 	s->context.port = listener_port(s->listener);
+	s->context.public_port = s->context.port;
 	return listener_start(s->listener, s->context.queue, err);
 }
 
@@ -516,6 +556,7 @@ bool session_start(struct session *s, struct error *err)
 		return error_set_errno(err, "session: cannot start a thread");
 	}
 	s->starter_runs = true;
+	start_portmap(s);
 	return true;
 }
 
@@ -603,6 +644,7 @@ bool session_stop(struct session *s, struct error *err)
 	bool watched = pthread_create(&watchdog, NULL, watch_stop, s) == 0;
 
 	atomic_store(&s->stopping, true);
+	portmap_stop(s->portmap);
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		struct session_torrent *st = &s->context.torrents[i];
 		atomic_store(&st->stop_check, true);
@@ -638,6 +680,8 @@ bool session_stop(struct session *s, struct error *err)
 			ok = false;
 		}
 	}
+	portmap_destroy(s->portmap);
+	s->portmap = NULL;
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		announcer_destroy(s->context.torrents[i].announcer);
 		s->context.torrents[i].announcer = NULL;

@@ -43,6 +43,7 @@ struct session_options {
 	double seed_ratio;    /* < 0: none */
 	bool no_pex;
 	bool no_lsd;
+	bool no_portmap;
 	bool no_dht;
 	/* To enter the DHT by; none: the usual public ones.  Live as long as
 	 * the session. */

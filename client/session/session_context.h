@@ -24,7 +24,9 @@ struct udp_socket;
  * (the things pointed to see to themselves). */
 struct session_context {
 	uint8_t peer_id[PEER_ID_SIZE];
-	uint16_t port;               /* where we listen */
+	uint16_t port; /* where we listen */
+	/* The same as seen from outside: another one if a router maps it so. */
+	_Atomic uint16_t public_port;
 	const struct endpoint *bind; /* to dial from; NULL: any */
 	struct block_pool *blocks;
 	struct finisher *finisher;
@@ -41,5 +43,14 @@ struct session_context {
 	struct session_torrent *torrents;
 	size_t torrent_count;
 };
+
+/* The port at which that peer can dial us. */
+static inline uint16_t session_port_for(
+	const struct session_context *s, const struct endpoint *peer)
+{
+	bool inside = endpoint_is_private(peer) || endpoint_is_loopback(peer);
+
+	return inside ? s->port : s->public_port;
+}
 
 #endif

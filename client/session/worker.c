@@ -429,7 +429,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.fast = g->theirs.fast,
 		.extended = g->theirs.extended,
 		.give_only = t.st->mode != SESSION_LEECH,
-		.port = s->port,
+		.port = session_port_for(s, &candidate->address),
 		.pex = s->pex,
 		.dht_port = s->udp && g->theirs.dht ? s->port : 0,
 	};

@@ -36,6 +36,8 @@ static const char *kind_name(enum event_kind kind)
 		return "error";
 	case EVENT_WARNING:
 		return "warning";
+	case EVENT_MAPPED:
+		return "mapped";
 	case EVENT_STALLED:
 		return "stalled";
 	}
@@ -159,6 +161,17 @@ static void put_stopped(struct event_line *line, const struct event *event)
 	event_line_number(line, "total", event->stopped.total);
 }
 
+static void put_mapped(struct event_line *line, const struct event *event)
+{
+	const struct endpoint nowhere = {.port = event->mapped.external.port};
+
+	event_line_number(line, "port", event->mapped.port);
+	event_line_number(line, "external_port", event->mapped.external.port);
+	if (!endpoint_same_ip(&event->mapped.external, &nowhere))
+		put_endpoint(line, "external", &event->mapped.external);
+	event_line_text(line, "by", event->mapped.how);
+}
+
 static void put_keys(struct event_line *line, const struct event *event)
 {
 	switch (event->kind) {
@@ -197,6 +210,9 @@ static void put_keys(struct event_line *line, const struct event *event)
 	case EVENT_ERROR:
 	case EVENT_WARNING:
 		event_line_text(line, "message", event->text.message);
+		break;
+	case EVENT_MAPPED:
+		put_mapped(line, event);
 		break;
 	case EVENT_STALLED:
 		event_line_text(line, "reason", event->text.message);

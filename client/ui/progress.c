@@ -472,6 +472,7 @@ static void update_locked(
 	case EVENT_PIECE:
 	case EVENT_ANNOUNCE:
 	case EVENT_WARNING:
+	case EVENT_MAPPED:
 	case EVENT_STALLED:
 		break;
 	}
@@ -541,6 +542,26 @@ static void tell_announce(
 		log_verbose("%s: %s: again %s", name, url, error);
 }
 
+static void tell_mapped(const struct event *event)
+{
+	const struct endpoint *outside = &event->mapped.external;
+	const struct endpoint nowhere = {.port = outside->port};
+	char text[ENDPOINT_TEXT_SIZE];
+
+	if (endpoint_same_ip(outside, &nowhere))
+		log_verbose("port %u is reachable from outside as port %u (%s)",
+			event->mapped.port, outside->port, event->mapped.how);
+	else if (endpoint_is_private(outside))
+		log_verbose("port %u is mapped to %s (%s), which is no public "
+			    "address: another router is in front",
+			event->mapped.port, endpoint_print(outside, text),
+			event->mapped.how);
+	else
+		log_verbose("port %u is reachable from outside as %s (%s)",
+			event->mapped.port, endpoint_print(outside, text),
+			event->mapped.how);
+}
+
 static void tell_peer(const char *name, const struct event *event)
 {
 	static const char *const states[] = {"connected", "closed", "banned"};
@@ -583,6 +604,9 @@ static void tell(
 	case EVENT_STALLED:
 		text_escape_str(event->text.message, message, sizeof(message));
 		log_warning("%s: nothing is coming: %s", name, message);
+		break;
+	case EVENT_MAPPED:
+		tell_mapped(event);
 		break;
 	case EVENT_ANNOUNCE:
 		tell_announce(name, event, new_trouble);
