@@ -31,6 +31,7 @@ library jansson libjansson-dev
 library libxxhash libxxhash-dev
 library miniupnpc libminiupnpc-dev
 header natpmp.h libnatpmp-dev
+library hiredis libhiredis-dev
 header uthash.h uthash-dev
 '
 packages_for_tests='
@@ -47,6 +48,7 @@ command mktorrent mktorrent
 command opentracker opentracker
 command nginx nginx ?
 command systemd-analyze systemd ?
+command redis-server redis-server
 command ip iproute2
 command miniupnpd miniupnpd-nftables ?
 command nft nftables ?
@@ -141,14 +143,16 @@ install_packages() # build | test
 
 	# shellcheck disable=SC2086 # several names
 	apt_install $names || return 1
-	# It comes as a service that is running, on the port that is ours by
-	# default; the tests start one of their own.
-	case $names in
-	*opentracker*)
-		! command -v systemctl >/dev/null ||
-			as_root systemctl -q disable --now opentracker || :
-		;;
-	esac
+	# These come as services that are running, one on the port that is ours
+	# by default; the tests start their own.
+	for service in opentracker redis-server; do
+		case $names in
+		*$service*)
+			! command -v systemctl >/dev/null || as_root \
+				systemctl -q disable --now $service || :
+			;;
+		esac
+	done
 	required=$(echo "$wanted" | missing_of | grep -v '?$')
 	[ -z "$required" ] && return 0
 	echo "Still missing after the installation:" >&2

@@ -24,15 +24,18 @@
 #include "tracker/front_udp.h"
 #include "tracker/listen_plan.h"
 #include "tracker/passkeys.h"
+#include "tracker/redis_url.h"
 #include "tracker/state_file.h"
 #include "tracker/state_keeper.h"
 #include "tracker/store_memory.h"
+#include "tracker/store_redis.h"
 #include "tracker/swarm_store.h"
 #include "tracker/trusted_proxies.h"
 
 enum {
 	EXIT_USAGE = 2,
 	MAX_THREADS = 256,
+	THREADS_FOR_REDIS = 4, /* a core */
 	MAX_PEERS = 1000 * 1000 * 1000,
 	MAX_INTERVAL_S = 7 * 24 * 3600,
 
@@ -46,6 +49,7 @@ enum {
 	MAX_DESCRIPTORS = 65536,
 	SPARE_DESCRIPTORS = 12,
 	THREAD_DESCRIPTORS = 4,
+	REDIS_DESCRIPTORS = 2, /* more: a connection of each HTTP and UDP one */
 
 	/* A peer alone in its swarm, the dearest kind, takes about 200 bytes:
 	 * all of them at most a quarter of the machine. */
@@ -70,6 +74,8 @@ struct settings {
 	struct option_list torrents;
 	const char *allow_dir;
 	const char *store;
+	struct redis_url redis; /* where the store is, unless in memory */
+	bool in_redis;
 	uint64_t interval_s;
 	uint64_t peer_timeout_s;
 	uint64_t threads;   /* 0: not said */
@@ -144,7 +150,23 @@ static void print_listening(const struct settings *s, const char *protocol,
 
 /* --- Settings --- */
 
-static bool check(const struct settings *s, struct error *err)
+static bool check_store(struct settings *s, struct error *err)
+{
+	struct error why;
+
+	s->in_redis = strcmp(s->store, "memory:") != 0;
+	if (!s->in_redis)
+		return true;
+	if (!redis_url_parse(s->store, &s->redis, &why))
+		return error_set(err, "--store: %s", why.text);
+	if (s->max_peers > 0)
+		return error_set(err,
+			"--max-peers: is for --store memory:; Redis has "
+			"maxmemory for that");
+	return true;
+}
+
+static bool check(struct settings *s, struct error *err)
 {
 	char shown[64];
 
@@ -152,17 +174,11 @@ static bool check(const struct settings *s, struct error *err)
 		return error_set(err, "serve: takes no argument '%s'",
 			text_escape_str(
 				s->rest.items[0], shown, sizeof(shown)));
-	if (strncmp(s->store, "redis:", 6) == 0)
+	if (!check_store(s, err))
+		return false;
+	if (s->state && s->in_redis)
 		return error_set(err,
-			"--store: redis:// is not built into this version, "
-			"only memory:");
-	if (strcmp(s->store, "memory:") != 0)
-		return error_set(err, "--store: wants memory:, not '%s'",
-			text_escape_str(s->store, shown, sizeof(shown)));
-	if (s->state && strcmp(s->store, "memory:") != 0)
-		return error_set(err,
-			"--state: %s keeps its own, only memory: needs it",
-			s->store);
+			"--state: Redis keeps its own, only memory: needs it");
 	if (s->no_http && s->no_udp)
 		return error_set(err,
 			"--no-http and --no-udp: nothing is left to serve");
@@ -217,8 +233,8 @@ static unsigned core_count(void)
 
 /* As many connections for each front as there are descriptors for, so that
  * accept() never runs out of them.  False: not even one a thread. */
-static bool share_descriptors(size_t fronts, unsigned threads,
-	unsigned *ret_connections, struct error *err)
+static bool share_descriptors(const struct settings *s, size_t fronts,
+	unsigned threads, unsigned *ret_connections, struct error *err)
 {
 	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
 
@@ -234,8 +250,9 @@ static bool share_descriptors(size_t fronts, unsigned threads,
 
 	size_t all = limit.rlim_cur < MAX_DESCRIPTORS ? limit.rlim_cur
 						      : MAX_DESCRIPTORS;
-	size_t taken =
-		SPARE_DESCRIPTORS + fronts * threads * THREAD_DESCRIPTORS;
+	size_t each =
+		THREAD_DESCRIPTORS + (s->in_redis ? REDIS_DESCRIPTORS : 0);
+	size_t taken = SPARE_DESCRIPTORS + fronts * threads * each;
 	if (all < taken + fronts * threads)
 		return error_set(err,
 			"open files: the limit of %zu is too low for %u "
@@ -312,7 +329,8 @@ static bool start_fronts(struct tracker *t, const struct settings *s,
 {
 	unsigned max_connections = 0;
 
-	if (!share_descriptors(t->plan.count, threads, &max_connections, err))
+	if (!share_descriptors(
+		    s, t->plan.count, threads, &max_connections, err))
 		return false;
 	for (size_t i = 0; i < t->plan.count; i++) {
 		if (!start_pair(t, s, i, threads, max_connections, err))
@@ -427,6 +445,33 @@ static bool save(struct tracker *t, const struct settings *s, struct error *err)
 	return state_file_save(s->state, t->store, &times, NULL, err);
 }
 
+static struct swarm_store *make_store(
+	const struct settings *s, struct error *err)
+{
+	const struct store_redis_options o = {
+		.url = &s->redis, .keep_s = s->peer_timeout_s};
+	struct swarm_store *store;
+
+	if (s->in_redis)
+		return store_redis_create(&o, err);
+	store = store_memory_create(
+		s->max_peers > 0 ? (size_t)s->max_peers : most_peers(),
+		s->peer_timeout_s);
+	if (!store)
+		error_set(err, "store: out of memory");
+	return store;
+}
+
+/* A thread that waits for Redis does not use a core. */
+static unsigned thread_count(const struct settings *s)
+{
+	unsigned count = core_count() * (s->in_redis ? THREADS_FOR_REDIS : 1);
+
+	if (s->threads > 0)
+		return (unsigned)s->threads;
+	return count < MAX_THREADS ? count : MAX_THREADS;
+}
+
 static bool start(struct tracker *t, const struct settings *s,
 	uint32_t interval_s, struct error *err)
 {
@@ -437,11 +482,9 @@ static bool start(struct tracker *t, const struct settings *s,
 		s->torrents.items, s->torrents.count, s->allow_dir, err);
 	if (!t->allowed)
 		return false;
-	t->store = store_memory_create(
-		s->max_peers > 0 ? (size_t)s->max_peers : most_peers(),
-		s->peer_timeout_s);
+	t->store = make_store(s, err);
 	if (!t->store)
-		return error_set(err, "store: out of memory");
+		return false;
 	if (!restore(t, s, err))
 		return false;
 	t->rules = (struct announce_rules){
@@ -453,8 +496,7 @@ static bool start(struct tracker *t, const struct settings *s,
 		.counters = &t->counters,
 		.interval_s = interval_s,
 	};
-	return start_fronts(t, s,
-		s->threads > 0 ? (unsigned)s->threads : core_count(), err);
+	return start_fronts(t, s, thread_count(s), err);
 }
 
 static void stop_fronts(struct tracker *t)
@@ -588,7 +630,10 @@ int serve(int argc, char **argv)
 			"read again on SIGHUP",
 			0, 0},
 		{0, "store", OPTION_TEXT, &s.store, "URL",
-			"where peers are kept: memory:", 0, 0},
+			"where peers are kept: memory: (the default), or\n"
+			"redis://[USER:PASSWORD@]HOST:PORT[/DB], or\n"
+			"unix:/PATH, for several trackers together",
+			0, 0},
 		{0, "interval", OPTION_NUMBER, &s.interval_s, "SECONDS",
 			"announce interval told to peers; default: 1800", 1,
 			MAX_INTERVAL_S},
@@ -597,8 +642,8 @@ int serve(int argc, char **argv)
 			"twice the interval",
 			1, 2 * MAX_INTERVAL_S},
 		{0, "max-peers", OPTION_NUMBER, &s.max_peers, "N",
-			"keep so many peers at most; default: as many as\n"
-			"fit in a quarter of the memory",
+			"keep so many peers at most (in memory:); default: as\n"
+			"many as fit in a quarter of the memory",
 			1, MAX_PEERS},
 		{0, "state", OPTION_TEXT, &s.state, "FILE",
 			"keep the peers there over a restart (memory: only)", 0,
@@ -629,8 +674,9 @@ int serve(int argc, char **argv)
 			"default: a quarter of all, or with --trust-proxy none",
 			0, MAX_DESCRIPTORS},
 		{0, "threads", OPTION_NUMBER, &s.threads, "N",
-			"threads for HTTP, and for UDP; default: one a core", 1,
-			MAX_THREADS},
+			"threads for HTTP, and for UDP; default: one a core,\n"
+			"four with Redis",
+			1, MAX_THREADS},
 		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL, "no UDP", 0, 0},
 		{0, "no-http", OPTION_FLAG, &s.no_http, NULL, "no HTTP", 0, 0},
 		{0, "json", OPTION_FLAG, &s.json, NULL,

@@ -5,7 +5,7 @@ complete -c tbt-tracker -n 'not __fish_seen_subcommand_from serve' -l version -d
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -s l -l listen -x -d 'ADDR:PORT'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -s t -l torrent -r -d 'track only this torrent'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l allow-dir -x -a '(__fish_complete_directories)' -d 'track only the torrents in this folder'
-complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l store -x -d 'where to keep the peers'
+complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l store -x -a 'memory: redis://localhost:6379' -d 'where to keep the peers'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l interval -x -d 'announce interval in seconds'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l peer-timeout -x -d 'drop a peer unheard of for so long'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l max-peers -x -d 'most peers kept'
