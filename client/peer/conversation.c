@@ -165,6 +165,7 @@ bool conversation_begin(struct conversation *c,
 		.am_choking = true,
 		.peer_choking = true,
 		.depth = FIRST_DEPTH,
+		.may_ask = SIZE_MAX,
 		.heard_ms = now_ms,
 		.block_ms = now_ms,
 		.sent_ms = now_ms,
@@ -342,6 +343,9 @@ static void ask_one(
 	c->asked[place] = *block;
 	c->asked_ms[place] = now_ms;
 	c->released[place] = false;
+	c->requests++;
+	if (c->may_ask != SIZE_MAX)
+		c->may_ask--;
 	send_block(c, WIRE_REQUEST, &ref);
 }
 
@@ -353,20 +357,30 @@ static size_t most_asked(const struct conversation *c)
 	return depth < c->extensions.reqq ? depth : c->extensions.reqq;
 }
 
+size_t conversation_room(const struct conversation *c, uint64_t now_ms)
+{
+	size_t depth = most_asked(c);
+
+	if (c->peer_choking || !c->am_interested ||
+		(c->rest_ms != 0 &&
+			now_ms - c->rest_ms < CONVERSATION_REST_MS) ||
+		c->asked_count > depth - depth / 4)
+		return 0;
+	return depth - c->asked_count;
+}
+
 static void ask(struct conversation *c, uint64_t now_ms)
 {
 	struct block_id chosen[BATCH];
 	size_t depth = most_asked(c);
+	size_t room = conversation_room(c, now_ms);
 
 	if (now_ms - c->rest_ms >= CONVERSATION_REST_MS)
 		c->rest_ms = 0;
-	if (c->peer_choking || !c->am_interested || c->rest_ms != 0 ||
-		c->asked_count > depth - depth / 4)
-		return;
-	while (c->asked_count < depth) {
-		size_t room = depth - c->asked_count;
+	while (room > 0 && c->may_ask > 0) {
+		size_t most = room < c->may_ask ? room : c->may_ask;
 		size_t count = torrent_reserve(c->torrent, &c->peer, chosen,
-			room < BATCH ? room : BATCH);
+			most < BATCH ? most : BATCH);
 
 		if (count == 0)
 			return;
@@ -374,6 +388,7 @@ static void ask(struct conversation *c, uint64_t now_ms)
 			c->block_ms = now_ms; /* silence counts from here */
 		for (size_t i = 0; i < count; i++)
 			ask_one(c, &chosen[i], now_ms);
+		room = c->asked_count < depth ? depth - c->asked_count : 0;
 	}
 }
 
@@ -438,8 +453,10 @@ void conversation_arrived(
 	a->memory = memory;
 	c->payload += block->length;
 	a->asked = place < c->asked_count && !c->released[place];
-	if (place < c->asked_count)
+	if (place < c->asked_count) {
+		c->answered++;
 		remove_asked(c, place);
+	}
 }
 
 size_t conversation_flush(
@@ -644,6 +661,22 @@ size_t conversation_next_wanted(struct conversation *c, struct block_ref *ret,
 			break;
 	}
 	return count;
+}
+
+size_t conversation_wanted_bytes(
+	const struct conversation *c, size_t max, size_t max_bytes)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < c->wanted_count && i < max; i++) {
+		size_t at = (c->wanted_head + i) % CONVERSATION_MAX_WANTED;
+		if (i > 0 && c->wanted[at].length > max_bytes - bytes)
+			break;
+		bytes += c->wanted[at].length;
+		if (bytes >= max_bytes)
+			break;
+	}
+	return bytes;
 }
 
 void conversation_choke(struct conversation *c, bool choke)

@@ -83,6 +83,9 @@ struct conversation {
 	struct block_id asked[CONVERSATION_MAX_ASKED];
 	uint64_t asked_ms[CONVERSATION_MAX_ASKED];
 	bool released[CONVERSATION_MAX_ASKED]; /* given to others since */
+	size_t may_ask;      /* requests that may be made; SIZE_MAX: no limit */
+	uint64_t requests;   /* that were made, ever ... */
+	uint64_t answered;   /* ... and answered by a block */
 	unsigned unasked;    /* blocks that came without being asked for */
 	size_t late_allowed; /* of these, that may come: asked for before */
 
@@ -173,6 +176,16 @@ bool conversation_can_take(const struct conversation *c);
 enum conversation_verdict conversation_tick(
 	struct conversation *c, uint64_t now_ms);
 
+/* How many requests it would make now, if c->may_ask allows it.  That becomes
+ * less by each one; without a limit it is left alone. */
+size_t conversation_room(const struct conversation *c, uint64_t now_ms);
+
+/* Requests that no block will answer any more, ever. */
+static inline uint64_t conversation_lost_requests(const struct conversation *c)
+{
+	return c->requests - c->answered - c->asked_count;
+}
+
 /* Does it wait for blocks to ask for? */
 bool conversation_hungry(const struct conversation *c);
 
@@ -186,6 +199,10 @@ uint64_t conversation_deadline(const struct conversation *c);
  * at most `max_bytes` (at least one). */
 size_t conversation_next_wanted(struct conversation *c, struct block_ref *ret,
 	size_t max, size_t max_bytes);
+
+/* Bytes that it would give. */
+size_t conversation_wanted_bytes(
+	const struct conversation *c, size_t max, size_t max_bytes);
 
 /* It cannot be served after all. */
 void conversation_refuse(struct conversation *c, const struct block_ref *block);

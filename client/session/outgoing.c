@@ -2,19 +2,21 @@
 
 #include <stdlib.h>
 
-#include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "shared/piece_check.h"
 
 void outgoing_begin(struct outgoing *o, struct session_torrent *st,
-	struct conversation *conversation)
+	struct conversation *conversation, int wake_fd)
 {
-	*o = (struct outgoing){.st = st, .conversation = conversation};
+	*o = (struct outgoing){.st = st,
+		.conversation = conversation,
+		.turn.wake_fd = wake_fd};
 }
 
 void outgoing_end(struct outgoing *o)
 {
+	rate_limit_leave(o->st->session->upload_limit, &o->turn);
 	buffer_finish(&o->messages);
 	free(o->data);
 	piece_check_destroy(o->check);
@@ -36,40 +38,31 @@ static void add_messages(struct outgoing *o)
 	o->iov[o->count++] = (struct iovec){o->messages.bytes, o->messages.len};
 }
 
-/* Requests that may be served now, by the limit: one at a time when there is
- * one, since a block goes out whole. */
-static size_t choose_limited(struct outgoing *o, uint64_t now_ms,
-	struct block_ref *ret, uint64_t *ret_wait_ms)
-{
-	struct rate_limit *limit = o->st->session->upload_limit;
-	unsigned wait_ms = 0;
-
-	if (!o->held) {
-		if (conversation_next_wanted(
-			    o->conversation, &o->held_block, 1, 1) == 0)
-			return 0;
-		o->held = true;
-		o->held_bytes = 0;
-	}
-	o->held_bytes += rate_limit_take(
-		limit, now_ms, o->held_block.length - o->held_bytes, &wait_ms);
-	if (o->held_bytes < o->held_block.length) {
-		if (wait_ms < *ret_wait_ms)
-			*ret_wait_ms = wait_ms;
-		return 0;
-	}
-	o->held = false;
-	*ret = o->held_block;
-	return 1;
-}
-
+/* Requests that may be served now.  Under a limit blocks still go out whole:
+ * one that trickled out would hold up our own requests behind it. */
 static size_t choose(struct outgoing *o, uint64_t now_ms, struct block_ref *ret,
 	uint64_t *ret_wait_ms)
 {
-	if (rate_limit_is_limited(o->st->session->upload_limit))
-		return choose_limited(o, now_ms, ret, ret_wait_ms);
-	return conversation_next_wanted(
-		o->conversation, ret, OUTGOING_BLOCKS, OUTGOING_BYTES);
+	struct rate_limit *limit = o->st->session->upload_limit;
+	struct conversation *c = o->conversation;
+
+	if (rate_limit_rate(limit) == 0)
+		return conversation_next_wanted(
+			c, ret, OUTGOING_BLOCKS, OUTGOING_BYTES);
+
+	size_t wanted =
+		conversation_wanted_bytes(c, OUTGOING_BLOCKS, OUTGOING_BYTES);
+	size_t granted =
+		rate_limit_take(limit, &o->turn, now_ms, wanted, ret_wait_ms);
+	if (granted == 0)
+		return 0;
+	size_t count =
+		conversation_next_wanted(c, ret, OUTGOING_BLOCKS, granted);
+	int64_t left = (int64_t)granted;
+	for (size_t i = 0; i < count; i++)
+		left -= ret[i].length;
+	rate_limit_return(limit, left);
+	return count;
 }
 
 /* How many of the requests lie together, so that one read brings them. */
@@ -102,8 +95,9 @@ static bool add_blocks(
 	struct block_ref refs[OUTGOING_BLOCKS];
 	size_t count;
 
-	if (o->conversation->wanted_count == 0 && !o->held) {
+	if (o->conversation->wanted_count == 0) {
 		/* It may not ask again for long. */
+		rate_limit_leave(o->st->session->upload_limit, &o->turn);
 		free(o->data);
 		o->data = NULL;
 		return false;
@@ -144,15 +138,6 @@ void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms)
 	do /* again if all were refused: there are REJECTs to send, or others */
 		add_messages(o);
 	while (add_blocks(o, now_ms, ret_wait_ms) && outgoing_empty(o));
-}
-
-void outgoing_choke(struct outgoing *o)
-{
-	if (!o->held)
-		return;
-	o->held = false;
-	rate_limit_return(o->st->session->upload_limit, o->held_bytes);
-	conversation_refuse(o->conversation, &o->held_block);
 }
 
 enum stream_result outgoing_send(

@@ -9,6 +9,7 @@
 #include "client/peer/conversation.h"
 #include "client/peer/stream.h"
 #include "client/peer/wire.h"
+#include "client/session/rate_limit.h"
 
 struct piece_check;
 struct session_torrent;
@@ -36,14 +37,12 @@ struct outgoing {
 	size_t next, count; /* entries of iov still to be sent: [next, count) */
 	uint64_t payload;   /* bytes of blocks in the batch, until it is out */
 
-	/* A block that waits for the rate limit, and what it has of it. */
-	bool held;
-	struct block_ref held_block;
-	size_t held_bytes;
+	struct rate_turn turn; /* in the line for the rate limit */
 };
 
+/* `wake_fd` as in struct rate_turn. */
 void outgoing_begin(struct outgoing *o, struct session_torrent *st,
-	struct conversation *conversation);
+	struct conversation *conversation, int wake_fd);
 void outgoing_end(struct outgoing *o);
 
 static inline bool outgoing_empty(const struct outgoing *o)
@@ -56,14 +55,10 @@ static inline bool outgoing_empty(const struct outgoing *o)
  * limit wants that. */
 void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms);
 
-/* The peer was choked: the block that waits for the rate limit is refused. What
- * is under way goes out. */
-void outgoing_choke(struct outgoing *o);
-
 /* Has its peer something to wait for? */
 static inline bool outgoing_owes(const struct outgoing *o)
 {
-	return o->held || o->payload > 0 || o->conversation->wanted_count > 0;
+	return o->payload > 0 || o->conversation->wanted_count > 0;
 }
 
 /* Send of the batch what can be sent.  MOVED: something was, perhaps all; then

@@ -587,6 +587,8 @@ static void stop_helpers(struct session *s)
 
 static void end_web_seeds(struct session *s)
 {
+	for (size_t i = 0; i < s->context.torrent_count; i++)
+		web_seeds_join(s->context.torrents[i].web_seeds);
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		web_seeds_destroy(s->context.torrents[i].web_seeds);
 		s->context.torrents[i].web_seeds = NULL;

@@ -46,6 +46,10 @@ enum {
 	BACK_OFF_MS = 5 * 1000, /* after a failure; doubling */
 	MAX_BACK_OFF_MS = 10 * 60 * 1000,
 
+	/* For lower limits the receive buffer is made smaller. */
+	LIMIT_FOR_BUFFER = 1024 * 1024,
+	LEAST_BUFFER = 4096,
+
 	NAP_MS = 1000, /* the torrent's state is looked at so often */
 
 	/* For libcurl and TLS, and the URL. */
@@ -93,6 +97,9 @@ struct web_seed {
 	uint32_t filled;                   /* ... and its bytes so far */
 	bool needless; /* all that is left has come from others */
 
+	struct rate_turn turn; /* in the line for the rate limit */
+	size_t allowed;        /* bytes that it has let pass */
+
 	struct request request;
 };
 
@@ -131,11 +138,12 @@ static bool of_use(struct web_seed *w)
 	return !w->needless && goes_on(w) && !torrent_peer_corrupt(&w->peer);
 }
 
-static void drain(const struct web_seed *w)
+/* Returns whether somebody has woken us. */
+static bool drain(const struct web_seed *w)
 {
 	uint64_t ignored;
 
-	(void)!read(w->wake_fd, &ignored, sizeof(ignored));
+	return read(w->wake_fd, &ignored, sizeof(ignored)) > 0;
 }
 
 static void nap(const struct web_seed *w, uint64_t timeout_ms)
@@ -143,7 +151,7 @@ static void nap(const struct web_seed *w, uint64_t timeout_ms)
 	struct pollfd wake = {.fd = w->wake_fd, .events = POLLIN};
 
 	(void)poll(&wake, 1, timeout_ms < NAP_MS ? (int)timeout_ms : NAP_MS);
-	drain(w);
+	(void)drain(w);
 }
 
 static void wait_until(const struct web_seed *w, uint64_t at_ms)
@@ -283,15 +291,21 @@ static enum web_seed_answer judge(struct web_seed *w)
 static bool within_limit(struct web_seed *w, size_t len)
 {
 	struct rate_limit *limit = w->all->st->session->download_limit;
+	struct request *r = &w->request;
 	uint64_t now = clock_ms();
-	unsigned wait_ms;
+	uint64_t wait_ms = NAP_MS;
 
-	/* So that it is given whole or not at all. */
-	_Static_assert(CURL_MAX_WRITE_SIZE <= BLOCK_SIZE, "");
-	if (rate_limit_take(limit, now, len, &wait_ms) == len)
+	if (rate_limit_rate(limit) == 0)
 		return true;
-	w->request.resume_ms = now + wait_ms;
-	return false;
+	if (w->allowed < len)
+		w->allowed += rate_limit_take(
+			limit, &w->turn, now, r->left - w->allowed, &wait_ms);
+	if (w->allowed < len) {
+		r->resume_ms = now + wait_ms;
+		return false;
+	}
+	w->allowed -= len;
+	return true;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
@@ -322,6 +336,24 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 	if (!take_bytes(w, bytes, len))
 		return refuse(r, WEB_SEED_LATER, "out of memory");
 	return len;
+}
+
+/* Under a limit the server must not send ahead of what we read, as far as the
+ * socket's buffer goes. */
+static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	const struct web_seed *w = ctx;
+	uint64_t rate = rate_limit_rate(w->all->st->session->download_limit);
+
+	(void)purpose;
+	if (rate > 0 && rate < LIMIT_FOR_BUFFER) {
+		int size = (int)(rate / 4); /* for the longest round trips */
+		if (size < LEAST_BUFFER)
+			size = LEAST_BUFFER;
+		(void)setsockopt(
+			fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	}
+	return CURL_SOCKOPT_OK;
 }
 
 /* ---- requests ---- */
@@ -364,6 +396,8 @@ static bool set_options(struct web_seed *w)
 	ok &= !curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_NONE);
 	ok &= !curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 
+	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
+	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, w);
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEDATA, w);
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -371,14 +405,16 @@ static bool set_options(struct web_seed *w)
 	return ok && (bind == NULL || set_bind(curl, bind));
 }
 
-/* Let what the rate limit has held up go on, when it is time.  Returns how long
- * to wait for more; CURLE_OK in *ret_code unless that ended the transfer. */
-static int pace(struct web_seed *w, uint64_t now_ms, CURLcode *ret_code)
+/* Let what the rate limit has held up go on, when it is time or we were woken.
+ * Returns how long to wait for more; CURLE_OK in *ret_code unless that ended
+ * the transfer. */
+static int pace(
+	struct web_seed *w, uint64_t now_ms, bool woken, CURLcode *ret_code)
 {
 	struct request *r = &w->request;
 
 	*ret_code = CURLE_OK;
-	if (r->resume_ms != 0 && now_ms >= r->resume_ms) {
+	if (r->resume_ms != 0 && (woken || now_ms >= r->resume_ms)) {
 		r->resume_ms = 0;
 		r->moved_ms = now_ms;
 		*ret_code = curl_easy_pause(w->curl, CURLPAUSE_CONT);
@@ -395,6 +431,7 @@ static CURLcode run_transfer(struct web_seed *w)
 		.fd = w->wake_fd, .events = CURL_WAIT_POLLIN};
 	int running = 1;
 	int queued;
+	bool woken = false;
 	CURLcode code;
 
 	while (curl_multi_perform(w->multi, &running) == CURLM_OK &&
@@ -405,11 +442,11 @@ static CURLcode run_transfer(struct web_seed *w)
 			return CURLE_ABORTED_BY_CALLBACK;
 		if (r->resume_ms == 0 && now - r->moved_ms >= STALL_MS)
 			return CURLE_OPERATION_TIMEDOUT;
-		int timeout = pace(w, now, &code);
+		int timeout = pace(w, now, woken, &code);
 		if (code != CURLE_OK)
 			return code;
 		(void)curl_multi_poll(w->multi, &wake, 1, timeout, NULL);
-		drain(w);
+		woken = drain(w);
 	}
 
 	const CURLMsg *message = curl_multi_info_read(w->multi, &queued);
@@ -529,9 +566,13 @@ static size_t batch_now(const struct web_seed *w)
 	uint64_t left = torrent_wanted_bytes(st->torrent) -
 		torrent_have_bytes(st->torrent);
 	uint64_t share = left / BLOCK_SIZE / MAX_AT_ONCE;
+	uint64_t rate = rate_limit_rate(st->session->download_limit);
 
 	if (share < FIRST_BATCH)
 		share = FIRST_BATCH;
+	/* A second's worth: the rest would wait in sockets, ours and its. */
+	if (rate > 0 && share > rate / BLOCK_SIZE)
+		share = rate / BLOCK_SIZE > 0 ? rate / BLOCK_SIZE : 1;
 	return share < w->batch ? (size_t)share : w->batch;
 }
 
@@ -653,6 +694,9 @@ static void use(struct web_seed *w, size_t place)
 		error_set(&w->request.why, "out of memory");
 		warn(w, "");
 	}
+	rate_limit_leave(st->session->download_limit, &w->turn);
+	rate_limit_return(st->session->download_limit, (int64_t)w->allowed);
+	w->allowed = 0;
 	block_pool_give(st->session->blocks, &w->memory, 1);
 	w->memory = NULL;
 	bitfield_finish(&w->peer.pick.has);
@@ -682,6 +726,7 @@ static bool start_thread(struct web_seed *w)
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake_fd < 0)
 		return false;
+	w->turn.wake_fd = w->wake_fd;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	ok = pthread_create(&w->thread, &attr, run, w) == 0;
@@ -728,13 +773,19 @@ void web_seeds_stop(struct web_seeds *seeds)
 			sizeof(uint64_t));
 }
 
+void web_seeds_join(struct web_seeds *seeds)
+{
+	if (!seeds)
+		return;
+	for (size_t i = 0; i < seeds->count; i++)
+		pthread_join(seeds->seeds[i].thread, NULL);
+}
+
 void web_seeds_destroy(struct web_seeds *seeds)
 {
 	if (!seeds)
 		return;
-	for (size_t i = 0; i < seeds->count; i++) {
-		pthread_join(seeds->seeds[i].thread, NULL);
+	for (size_t i = 0; i < seeds->count; i++)
 		close(seeds->seeds[i].wake_fd);
-	}
 	free(seeds);
 }

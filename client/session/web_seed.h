@@ -29,8 +29,12 @@ struct web_seeds *web_seeds_start(
 /* Begin to end; returns at once.  NULL is allowed. */
 void web_seeds_stop(struct web_seeds *seeds);
 
-/* Join the threads (after web_seeds_stop) and free; NULL is allowed.  The
- * finishers must still be there. */
+/* Join the threads, after web_seeds_stop(); NULL is allowed.  The finishers
+ * must still be there. */
+void web_seeds_join(struct web_seeds *seeds);
+
+/* Free, after those of all torrents have been joined, since they wake each
+ * other at the rate limit.  NULL is allowed. */
 void web_seeds_destroy(struct web_seeds *seeds);
 
 #endif

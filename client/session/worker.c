@@ -39,9 +39,10 @@ struct talk {
 	struct intake intake;
 	struct outgoing outgoing;
 
-	bool maybe_readable; /* there may be more than was read */
-	bool read_limited;   /* the rate limit wants us to wait */
-	uint64_t wait_ms;    /* until a limit lets something move */
+	bool maybe_readable;   /* there may be more than was read */
+	uint64_t wait_ms;      /* until a limit lets something move */
+	struct rate_turn turn; /* in the line to ask for blocks */
+	uint64_t lost;         /* requests that were given back to the limit */
 	uint64_t pause_until_ms;
 	uint64_t send_since_ms; /* when something of a batch was last sent */
 	uint64_t counted;       /* payload that was counted already */
@@ -132,30 +133,15 @@ static enum conversation_verdict resume_line(struct talk *t, uint64_t now_ms)
 static enum conversation_verdict receive(
 	struct talk *t, uint64_t now_ms, bool *ret_moved, bool *ret_closed)
 {
-	struct rate_limit *limit = t->worker->session->download_limit;
 	struct iovec iov[INTAKE_IOVS];
-	size_t allowed = SIZE_MAX;
 	size_t planned = 0, len = 0;
-	unsigned wait_ms;
 
-	if (rate_limit_is_limited(limit)) {
-		allowed = rate_limit_take(limit, now_ms, BLOCK_SIZE, &wait_ms);
-		if (allowed == 0) {
-			t->read_limited = true;
-			if (wait_ms < t->wait_ms)
-				t->wait_ms = wait_ms;
-			return CONVERSATION_GOES_ON;
-		}
-	}
-
-	size_t count = intake_plan(&t->intake, iov, allowed);
+	size_t count = intake_plan(&t->intake, iov, SIZE_MAX);
 	for (size_t i = 0; i < count; i++)
 		planned += iov[i].iov_len;
 	enum stream_result result = count > 0
 		? stream_receive(&t->stream, iov, count, &len)
 		: STREAM_CLOSED;
-	if (allowed != SIZE_MAX)
-		rate_limit_return(limit, allowed - len);
 	t->maybe_readable = result == STREAM_MOVED && len == planned;
 	if (result == STREAM_CLOSED)
 		*ret_closed = true;
@@ -167,6 +153,47 @@ static enum conversation_verdict receive(
 		intake_take(&t->intake, len, now_ms);
 	flush(t, now_ms);
 	return verdict;
+}
+
+/* ---- asking ---- */
+
+/* The download limit is kept by asking no faster: what is not asked for does
+ * not fill the line and the sockets' buffers, and what was asked for is not
+ * taken for lost while it waits there. */
+static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
+{
+	struct rate_limit *limit = t->worker->session->download_limit;
+	struct conversation *c = &t->conversation;
+
+	if (rate_limit_rate(limit) == 0)
+		return conversation_tick(c, now_ms);
+
+	uint64_t lost = conversation_lost_requests(c);
+	rate_limit_return(limit, (int64_t)(lost - t->lost) * BLOCK_SIZE);
+	t->lost = lost;
+
+	size_t room = conversation_room(c, now_ms);
+	if (room > 0)
+		c->may_ask = rate_limit_take(limit, &t->turn, now_ms,
+				     room * BLOCK_SIZE, &t->wait_ms) /
+			BLOCK_SIZE;
+	else
+		rate_limit_leave(limit, &t->turn);
+	enum conversation_verdict verdict = conversation_tick(c, now_ms);
+	rate_limit_return(limit, (int64_t)c->may_ask * BLOCK_SIZE);
+	c->may_ask = 0;
+	return verdict;
+}
+
+/* What was asked for, and will not come. */
+static void end_asking(struct talk *t)
+{
+	struct rate_limit *limit = t->worker->session->download_limit;
+	struct conversation *c = &t->conversation;
+	uint64_t lost = c->requests - c->answered;
+
+	rate_limit_leave(limit, &t->turn);
+	rate_limit_return(limit, (int64_t)(lost - t->lost) * BLOCK_SIZE);
 }
 
 /* ---- sending ---- */
@@ -215,12 +242,10 @@ static void trade(struct talk *t, uint64_t now_ms)
 	bool news = c->peer_interested && !w->peer_interested;
 	w->peer_interested = c->peer_interested;
 	/* After that, so that a grant made meanwhile is not missed. */
-	if (!w->unchoke) {
+	if (!w->unchoke)
 		conversation_choke(c, true);
-		outgoing_choke(&t->outgoing);
-	} else if (c->peer_interested) {
+	else if (c->peer_interested)
 		conversation_choke(c, false);
-	}
 	if (!news || !c->am_choking || now_ms - t->trader_ms < TRADER_PAUSE_MS)
 		return;
 	t->trader_ms = now_ms;
@@ -289,8 +314,7 @@ static void wait_for_more(struct talk *t, uint64_t now_ms)
 	bool sending = !outgoing_empty(&t->outgoing);
 	bool limited = t->wait_ms != FOREVER_MS;
 	bool sleep = conversation_hungry(c) || now_ms >= t->pause_until_ms;
-	bool read = conversation_can_take(c) && !intake_pending(&t->intake) &&
-		!t->read_limited;
+	bool read = conversation_can_take(c) && !intake_pending(&t->intake);
 
 	if (limited && timeout > t->wait_ms)
 		timeout = t->wait_ms;
@@ -352,8 +376,7 @@ static struct talk_end converse(struct talk *t)
 			return letter_end(LETTER_STOP);
 
 		t->wait_ms = FOREVER_MS;
-		t->read_limited = false;
-		enum conversation_verdict verdict = conversation_tick(c, now);
+		enum conversation_verdict verdict = tick(t, now);
 		if (verdict != CONVERSATION_GOES_ON)
 			return verdict_end(t, verdict);
 		t->worker->peer_is_seed = bitfield_full(&c->peer.pick.has);
@@ -421,6 +444,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.stream = g->stream,
 		.send_since_ms = clock_ms(),
 		.dialled = candidate->socket < 0,
+		.turn.wake_fd = worker->mailbox.wake_fd,
 	};
 	struct conversation_start start = {
 		.torrent = t.st->torrent,
@@ -436,7 +460,8 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 
 	if (conversation_begin(&t.conversation, &start, clock_ms())) {
 		intake_begin(&t.intake, &t.conversation, s->blocks);
-		outgoing_begin(&t.outgoing, t.st, &t.conversation);
+		outgoing_begin(&t.outgoing, t.st, &t.conversation,
+			worker->mailbox.wake_fd);
 		tell_peer(&t, candidate, &g->theirs, PEER_CONNECTED, "");
 		if (candidate->socket < 0)
 			tell_coordinator(&t, candidate);
@@ -449,6 +474,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		result.listen_port = t.conversation.extensions.listen_port;
 		tell_peer(&t, candidate, &g->theirs, PEER_CLOSED, end.reason);
 		flush(&t, clock_ms());
+		end_asking(&t);
 		outgoing_end(&t.outgoing);
 		intake_end(&t.intake);
 		conversation_end(&t.conversation);
