@@ -309,15 +309,16 @@ static bool print_magnet_json(const struct magnet *m)
 		json_array_append_new(tiers, json_list(&m->trackers[i], 1));
 	info_hash_hex(&m->info_hash, hex);
 	return print_json(json_pack(
-		"{s:o, s:s, s:o, s:n, s:n, s:n, s:n, s:o, s:o, s:o, s:n, s:n, "
-		"s:n, s:o}",
+		"{s:o, s:s, s:o, s:n, s:n, s:n, s:n, s:o, s:o, s:o, s:s?, s:n, "
+		"s:n, s:n, s:o}",
 		"name", *m->name ? json_string(m->name) : json_null(),
 		"info_hash", hex, "length",
 		m->length ? json_integer((json_int_t)m->length) : json_null(),
 		"piece_length", "pieces", "private", "files", "trackers", tiers,
 		"web_seeds", json_list(m->web_seeds, m->web_seed_count),
-		"peers", json_list(m->peers, m->peer_count), "comment",
-		"created_by", "created", "magnet", json_link(m)));
+		"peers", json_list(m->peers, m->peer_count), "select_only",
+		m->select_only, "comment", "created_by", "created", "magnet",
+		json_link(m)));
 }
 
 /* ---- the command ---- */

@@ -20,7 +20,8 @@ static void read_again(const struct magnet *m)
 			!info_hash_equal(&m->info_hash, &again.info_hash) ||
 			strcmp(m->name, again.name) != 0 ||
 			m->tracker_count != again.tracker_count ||
-			m->peer_count != again.peer_count)
+			m->peer_count != again.peer_count ||
+			!m->select_only != !again.select_only)
 			__builtin_trap();
 		magnet_finish(&again);
 	}

@@ -108,6 +108,49 @@ Test(magnet, says_more_than_the_hash)
 	magnet_finish(&m);
 }
 
+Test(magnet, selects_files_if_it_says_so_rightly)
+{
+	static const struct {
+		const char *so, *kept;
+	} cases[] = {
+		{"&so=0,2,4,6-8", "0,2,4,6-8"},
+		{"&so=0%2C2", "0,2"},
+		{"&SO=1", "1"},
+		{"&so=3&so=4", "4"},
+		{"", NULL},
+		{"&so=", NULL},
+		{"&so=-1", NULL},
+		{"&so=2-1", NULL},
+		{"&so=1,", NULL},
+		{"&so=*", NULL},
+		{"&so=99999999999999999999", NULL},
+		{"&so=1&so=x", "1"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char link[256], again[256];
+		struct buffer b;
+
+		snprintf(link, sizeof(link), "%s%s", LINK, cases[i].so);
+		struct magnet m = parsed(link);
+		if (cases[i].kept)
+			cr_expect_str_eq(
+				m.select_only, cases[i].kept, "%s", link);
+		else
+			cr_expect_null(m.select_only, "%s", link);
+
+		buffer_init(&b, SIZE_MAX);
+		cr_assert(magnet_write(&m, &b));
+		snprintf(again, sizeof(again), "%s%s%s", LINK,
+			cases[i].kept ? "&so=" : "",
+			cases[i].kept ? cases[i].kept : "");
+		cr_expect_eq(b.len, strlen(again));
+		cr_expect_eq(memcmp(b.bytes, again, b.len), 0);
+		buffer_finish(&b);
+		magnet_finish(&m);
+	}
+}
+
 Test(magnet, lists_are_bounded)
 {
 	struct buffer b;
