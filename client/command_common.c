@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "client/torrent/selection.h"
+#include "shared/options.h"
 #include "shared/text.h"
 
 int command_fail(int status, const struct error *err)
@@ -13,6 +15,16 @@ int command_fail(int status, const struct error *err)
 	text_escape_str(err->text, line, sizeof(line));
 	fprintf(stderr, "tbt-client: %s\n", line);
 	return status;
+}
+
+bool command_parse_select(const struct option_list *options,
+	struct selection_list *ret, struct error *err)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		if (!selection_list_add(ret, options->items[i], err))
+			return false;
+	}
+	return true;
 }
 
 int command_finish_output(void)

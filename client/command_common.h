@@ -1,11 +1,21 @@
 #ifndef CLIENT_COMMAND_COMMON_H
 #define CLIENT_COMMAND_COMMON_H
 
+#include <stdbool.h>
+
 #include "shared/error.h"
+
+struct option_list;
+struct selection_list;
 
 /* Say on stderr why a command failed, in one line, "tbt-client: WHAT: WHY",
  * and return `status`, so that a command can end with it. */
 int command_fail(int status, const struct error *err);
+
+/* What all --select together say; `ret` is zeroed memory, and to be finished in
+ * any case. */
+bool command_parse_select(const struct option_list *options,
+	struct selection_list *ret, struct error *err);
 
 /* The end of a command that printed to stdout: 0, or 1 and a line on stderr
  * when not all of it could be written. */

@@ -42,16 +42,6 @@ static int print_help(const struct option *table)
 	return command_finish_output();
 }
 
-static bool parse_select(const struct option_list *options,
-	struct selection_list *ret, struct error *err)
-{
-	for (size_t i = 0; i < options->count; i++) {
-		if (!selection_list_add(ret, options->items[i], err))
-			return false;
-	}
-	return true;
-}
-
 static int leech(
 	const struct leech_options *o, const struct option_list *torrents)
 {
@@ -73,7 +63,7 @@ static int leech(
 	if (!parse_order(o->order, &run.order, &err))
 		return command_fail(2, &err);
 
-	int status = parse_select(&o->select, &select, &err)
+	int status = command_parse_select(&o->select, &select, &err)
 		? run_session(&run)
 		: command_fail(2, &err);
 	selection_list_finish(&select);

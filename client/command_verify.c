@@ -8,6 +8,7 @@
 #include "client/storage/check.h"
 #include "client/storage/layout.h"
 #include "client/storage/storage.h"
+#include "client/torrent/selection.h"
 #include "shared/event_line.h"
 #include "shared/metainfo.h"
 #include "shared/options.h"
@@ -16,7 +17,8 @@
 struct verify_options {
 	const char *file;   /* the content itself, or NULL */
 	const char *folder; /* that holds it, or NULL */
-	uint64_t threads;   /* 0: one a core */
+	struct option_list select;
+	uint64_t threads; /* 0: one a core */
 	bool json;
 	bool help;
 };
@@ -34,8 +36,10 @@ struct ranges {
 struct verify {
 	const struct verify_options *options;
 	const struct metainfo *m;
+	struct selection selection;
 	struct storage *storage;
-	uint8_t *good;  /* a byte a piece */
+	uint8_t *good;   /* a byte a piece */
+	uint8_t *wanted; /* a byte a piece: to be looked at */
 	uint8_t *lacks; /* a byte a piece: some file has not all of its bytes */
 };
 
@@ -79,6 +83,12 @@ static void bytes_in_piece(const struct metainfo *m,
 
 	*ret_begin = begin > f->offset ? begin - f->offset : 0;
 	*ret_end = (end < file_end ? end : file_end) - f->offset;
+}
+
+static bool is_selected(const struct verify *v, size_t file)
+{
+	return on_disk(&v->m->files[file]) &&
+		(!v->selection.partial || v->selection.files[file]);
 }
 
 static void mark_lacking(struct verify *v, size_t file)
@@ -203,7 +213,7 @@ static void print_lines(const char *path, const struct verdict *verdict)
 static bool report(struct verify *v)
 {
 	size_t files = 0, right = 0;
-	uint32_t have = 0;
+	uint32_t have = 0, pieces = 0;
 
 	for (size_t i = 0; i < v->m->file_count; i++) {
 		if (on_disk(&v->m->files[i]))
@@ -212,7 +222,7 @@ static bool report(struct verify *v)
 	for (size_t i = 0; i < v->m->file_count; i++) {
 		const char *path = v->m->files[i].path;
 		struct verdict verdict;
-		if (!on_disk(&v->m->files[i]))
+		if (!is_selected(v, i))
 			continue;
 		files++;
 		if (judge_file(v, i, &verdict))
@@ -222,25 +232,26 @@ static bool report(struct verify *v)
 		else
 			print_lines(path, &verdict);
 	}
-	for (uint32_t i = 0; i < v->m->piece_count; i++)
+	for (uint32_t i = 0; i < v->m->piece_count; i++) {
 		have += v->good[i];
+		pieces += v->wanted[i];
+	}
 
 	if (v->options->json) {
 		struct event_line e;
 		event_line_begin(&e, "checked");
 		event_line_hash(&e, "info_hash", &v->m->info_hash);
 		event_line_number(&e, "have", have);
-		event_line_number(&e, "pieces", v->m->piece_count);
+		event_line_number(&e, "pieces", pieces);
 		event_line_number(&e, "files", files);
 		event_line_number(&e, "files_right", right);
 		event_line_print(&e, stdout);
 	} else {
 		printf("%zu of %zu files right, "
 		       "%u of %u pieces missing or damaged\n",
-			right, files, v->m->piece_count - have,
-			v->m->piece_count);
+			right, files, pieces - have, pieces);
 	}
-	return right == files && have == v->m->piece_count;
+	return right == files && have == pieces;
 }
 
 /* A line that keeps its place, for a terminal. */
@@ -267,12 +278,19 @@ static int check_content(struct verify *v)
 		.holes_may_be_good = true,
 	};
 
-	v->good = calloc(2, v->m->piece_count);
+	uint32_t count = v->m->piece_count;
+
+	v->good = calloc(3, count);
 	if (!v->good) {
 		error_set(&err, "verify: out of memory");
 		return command_fail(1, &err);
 	}
-	v->lacks = v->good + v->m->piece_count;
+	v->lacks = v->good + count;
+	v->wanted = v->lacks + count;
+	for (uint32_t i = 0; i < count; i++)
+		v->wanted[i] = !v->selection.partial ||
+			!bitfield_has(&v->selection.unwanted, i);
+	check.wanted = v->wanted;
 
 	int status;
 	if (check_run(&check, v->good, &err)) {
@@ -289,7 +307,8 @@ static int check_content(struct verify *v)
 	return status;
 }
 
-static int verify(const struct verify_options *o, const char *torrent)
+static int verify(const struct verify_options *o,
+	const struct selection_list *select, const char *torrent)
 {
 	struct metainfo m;
 	struct verify v = {.options = o, .m = &m};
@@ -299,12 +318,15 @@ static int verify(const struct verify_options *o, const char *torrent)
 		return command_fail(1, &err);
 
 	int status;
-	if (storage_open(&m, o->folder ? o->folder : ".", o->file, STORAGE_SEED,
-		    &v.storage, &err))
+	if (!selection_choose(select, &m, &v.selection, &err))
+		status = command_fail(2, &err);
+	else if (storage_open(&m, o->folder ? o->folder : ".", o->file,
+			 STORAGE_SEED, &v.storage, &err))
 		status = check_content(&v);
 	else
 		status = command_fail(1, &err);
 	storage_close(v.storage);
+	selection_finish(&v.selection);
 	metainfo_finish(&m);
 	return status;
 }
@@ -334,7 +356,13 @@ static int run(
 		error_set(&err, "verify: wants --file or --output, not both");
 		return command_fail(2, &err);
 	}
-	return verify(o, torrents->items[0]);
+
+	struct selection_list select = {0};
+	int status = command_parse_select(&o->select, &select, &err)
+		? verify(o, &select, torrents->items[0])
+		: command_fail(2, &err);
+	selection_list_finish(&select);
+	return status;
 }
 
 int command_verify(int argc, char **argv)
@@ -348,6 +376,9 @@ int command_verify(int argc, char **argv)
 			"(the torrent's name in the current folder)", 0, 0},
 		{'o', "output", OPTION_TEXT, &o.folder, "DIR",
 			"folder that holds the content (.)", 0, 0},
+		{0, "select", OPTION_LIST, &o.select, "LIST",
+			"files to check, as `leech --select` takes them\n"
+			"(all; repeatable)", 0, 0},
 		{0, "threads", OPTION_NUMBER, &o.threads, "N",
 			"hash with so many threads (one a core)", 1, 64},
 		{0, "json", OPTION_FLAG, &o.json, NULL,

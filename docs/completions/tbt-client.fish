@@ -30,7 +30,7 @@ complete -c tbt-client -n "$transfer; or __fish_seen_subcommand_from show verify
 
 complete -c tbt-client -n '__fish_seen_subcommand_from leech' -s o -l output -x -a '(__fish_complete_directories)' -d 'folder to download into'
 complete -c tbt-client -n '__fish_seen_subcommand_from leech' -l order -x -a 'sequential rarest' -d 'order of the pieces'
-complete -c tbt-client -n '__fish_seen_subcommand_from leech' -l select -x -d 'files to download, such as 1,3-5'
+complete -c tbt-client -n '__fish_seen_subcommand_from leech verify' -l select -x -d 'only these files, such as 1,3-5'
 complete -c tbt-client -n '__fish_seen_subcommand_from seed' -l partial -d 'share what is there of it'
 complete -c tbt-client -n '__fish_seen_subcommand_from seed verify' -s f -l file -r -d 'the content'
 

@@ -1,4 +1,5 @@
 """`leech --select` and `so` of magnet links: some of the files, and nothing of the others but what a piece needs."""
+import json
 import os
 import threading
 
@@ -291,6 +292,35 @@ def test_fewer_files_keep_what_is_there(lab, shared):
     assert not {piece for piece, _ in slow.source.requests} & (given | shared.pieces(4))
     expect_files(out, 1, 2, 3, 4, 5, 6)
     expect_nothing_else(out)
+
+
+def test_verify_looks_at_the_selected_files_only(lab, shared):
+    out = lab.path("out")
+    leech = lab.leech(shared.torrent, out, "--select", "4", peers=[lab.seeder(shared.torrent, shared.data)], stay=True)
+    leech.wait_complete()
+    assert leech.terminate() == 0
+
+    def verify(select):
+        done = lab.command("verify", shared.torrent.path, "-o", out, "--select", select, "--json")
+        events = [json.loads(line) for line in done.out.splitlines()]
+        return done.status, events[:-1], events[-1]
+
+    status, wrong, checked = verify("4")
+    pieces = len(shared.pieces(4))
+    assert (status, wrong) == (0, [])
+    assert {k: checked[k] for k in ("have", "pieces", "files", "files_right")} == {
+        "have": pieces, "pieces": pieces, "files": 1, "files_right": 1}
+    status, wrong, checked = verify("*.txt,4")
+    assert status == 1 and {(e["event"], e["path"]) for e in wrong} == {("missing", "a.txt"), ("missing", "c/tail.txt")}
+
+    # Without what the neighbours have in its first and last piece these cannot be proven.
+    shared.parts(out).unlink()
+    status, wrong, checked = verify("4")
+    assert status == 1 and [(e["event"], e["path"]) for e in wrong] == [("unproven", "c/mid.iso")]
+    (out / "tree/c/mid.iso").write_bytes(bytes(len(TREE["c/mid.iso"])))
+    status, wrong, checked = verify("4")
+    assert status == 1 and ("damaged", "c/mid.iso") in [(e["event"], e["path"]) for e in wrong]
+    assert lab.command("verify", shared.torrent.path, "-o", out, "--select", "9").status == 2
 
 
 OBSTACLES = ["symlink", "second name", "fifo", "damaged", "cut", "folder"]
