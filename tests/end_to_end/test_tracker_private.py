@@ -1,9 +1,11 @@
 """tbt-tracker for some and behind others: passkeys, proxies, limits by address."""
+import hashlib
 import json
 import shutil
 import signal
 import socket
 import struct
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -279,3 +281,92 @@ def test_an_address_may_hold_so_many_connections(lab):
         for s in held:
             s.close()
     until(lambda: b" 200 " in raw(tracker, b"GET /health HTTP/1.0\r\n\r\n"), "and the first one again")
+
+
+# --- Reading again while serving ---
+
+
+def test_a_folder_is_read_again_without_a_pause(lab):
+    """Thousands of torrents, SIGHUP after SIGHUP, and announces that never wait nor fail meanwhile."""
+    folder = lab.path("torrents")
+    folder.mkdir()
+    info = b"d6:lengthi1e4:name%d:%s12:piece lengthi16384e6:pieces20:%se"
+
+    def write(name):
+        body = info % (len(name), name.encode(), b"p" * 20)
+        (folder / (name + ".torrent")).write_bytes(b"d4:info" + body + b"e")
+        return hashlib.sha1(body).digest()
+
+    for n in range(3000):
+        write("t%d" % n)
+    kept, dropped = write("kept"), write("dropped")
+    tracker = lab.tracker("--allow-dir", folder, "--threads", "2")
+    assert b"failure reason" not in announce(tracker, 1, info_hash=dropped)
+    slowest, troubles, done = [0.0], [], threading.Event()
+
+    def load(source, keep_alive):
+        asker = Asker(tracker, source=source).connect()
+        n = 0
+        while not done.is_set():
+            begin = time.monotonic()
+            n += 1
+            try:
+                if keep_alive:
+                    if b"failure reason" in announce(tracker, n % 1000, info_hash=kept):
+                        troubles.append("refused over HTTP")
+                else:
+                    asker.announce(n % 1000, hash=kept)
+            except Exception as e:
+                troubles.append(repr(e))
+                return
+            slowest[0] = max(slowest[0], time.monotonic() - begin)
+
+    threads = [threading.Thread(target=load, args=("127.0.0.%d" % (i + 2), i == 0)) for i in range(4)]
+    for t in threads:
+        t.start()
+    try:
+        for turn in range(5):
+            tracker.signal(signal.SIGHUP)
+            time.sleep(0.1)  # five in a row, also while it still reads
+        (folder / "dropped.torrent").unlink()
+        fresh = write("fresh")
+        tracker.signal(signal.SIGHUP)
+        until(lambda: b"failure reason" not in announce(tracker, 1, info_hash=fresh), "the new torrent")
+    finally:
+        done.set()
+        for t in threads:
+            t.join()
+    assert not troubles
+    assert slowest[0] < patience(1)
+    assert b"failure reason" in announce(tracker, 2, info_hash=dropped)
+    body = get(tracker.base + "/scrape?info_hash=" + urllib.parse.quote(dropped, safe=""))[1]
+    assert bdecode(body)[b"files"] == {}
+    assert tracker.terminate() == 0
+
+
+def test_keys_are_read_again_under_load(private):
+    """Without a pause between announces the reader of the file still gets its turn."""
+    done = threading.Event()
+
+    def load(source):
+        with socket.create_connection(("127.0.0.1", private.port), source_address=(source, 0)) as s:
+            s.settimeout(patience(10))
+            text = ("GET /announce/alicekey?%s HTTP/1.1\r\nHost: t\r\n\r\n" % query(1)).encode()
+            while not done.is_set():
+                s.sendall(text * 20)
+                got = 0
+                while got < 20:
+                    got += s.recv(65536).count(b"HTTP/1.1 200")
+
+    threads = [threading.Thread(target=load, args=("127.0.0.%d" % i,)) for i in (2, 3, 4)]
+    for t in threads:
+        t.start()
+    try:
+        for turn in range(20):
+            private.keys.write_text(KEYS + "turn%d\n" % turn)
+            private.signal(signal.SIGHUP)
+            until(lambda: b"failure reason" not in ask(private, "/announce/turn%d" % turn), "turn %d" % turn)
+    finally:
+        done.set()
+        for t in threads:
+            t.join()
