@@ -123,6 +123,14 @@ static bool send_pieces(struct conversation *c)
 	return ok;
 }
 
+static void send_haves(struct conversation *c)
+{
+	for (uint32_t i = 0; c->have.set > 0 && i < c->have.count; i++) {
+		if (bitfield_has(&c->have, i))
+			send_have(c, i);
+	}
+}
+
 /* We ask for nothing, or not any more. */
 static bool wants_nothing(const struct conversation *c)
 {
@@ -185,7 +193,9 @@ bool conversation_begin(struct conversation *c,
 	}
 	torrent_join(c->torrent, &c->peer);
 	torrent_have(c->torrent, &c->have, &c->news_at);
-	if (!send_pieces(c)) {
+	if (start->told_nothing) {
+		send_haves(c);
+	} else if (!send_pieces(c)) {
 		conversation_end(c);
 		return false;
 	}

@@ -123,10 +123,13 @@ struct conversation_start {
 	uint16_t port;     /* ours, for the extended handshake */
 	bool pex;          /* tell it of others, and listen; never if private */
 	uint16_t dht_port; /* of our DHT node; 0: do not say; private: not */
+	/* While the metadata was fetched it was told that we have nothing, and
+	 * greeted once: what we have since is told as news. */
+	bool told_nothing;
 };
 
 /* Handshakes have been exchanged.  False: out of memory.  Joins the torrent and
- * writes our bitfield and extended handshake. */
+ * writes our bitfield (or HAVEs) and extended handshake. */
 bool conversation_begin(struct conversation *c,
 	const struct conversation_start *start, uint64_t now_ms);
 

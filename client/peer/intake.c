@@ -432,6 +432,17 @@ enum conversation_verdict intake_take(
 	return verdict;
 }
 
+bool intake_replay(struct intake *in, struct span bytes)
+{
+	if (bytes.len == 0)
+		return true;
+	if (!line_room(in, bytes.len))
+		return false;
+	memcpy(in->line + in->line_len, bytes.at, bytes.len);
+	in->line_len += bytes.len;
+	return true;
+}
+
 bool intake_pending(const struct intake *in)
 {
 	struct wire_prefix prefix;

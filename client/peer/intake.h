@@ -73,6 +73,11 @@ size_t intake_plan(
 enum conversation_verdict intake_take(
 	struct intake *in, size_t len, uint64_t now_ms);
 
+/* These bytes, whole messages perhaps with the beginning of one more, came
+ * before there was a conversation: they are next in line, before anything is
+ * read.  False: out of memory. */
+bool intake_replay(struct intake *in, struct span bytes);
+
 /* Whole messages wait in line that the conversation could not take: nothing may
  * be read before intake_resume() has dealt with them. */
 bool intake_pending(const struct intake *in);

@@ -4,16 +4,25 @@
 #include <stdlib.h>
 
 #include "client/discovery/peer_queue.h"
+#include "client/peer/extension.h"
 #include "client/peer/metadata_talk.h"
 #include "client/session/events.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/torrent/torrent.h"
 #include "shared/buffer.h"
 #include "shared/clock.h"
+#include "shared/metainfo.h"
 
 enum {
 	READ_SIZE = 16 * 1024,
 	LINE_MAX_SIZE = WIRE_MAX_EXTENDED + READ_SIZE + WIRE_PREFIX_SIZE,
+	/* What is kept for the conversation after this: a bitfield of the most
+	 * pieces, and the rest. */
+	SAID_MAX_SIZE = METAINFO_MAX_PIECES / 8 + 32 * 1024,
+	/* With more pieces here than this it is told by a bitfield, that is,
+	 * over a new connection. */
+	MAX_HAVES = 1000,
 };
 
 struct metadata_task {
@@ -84,8 +93,17 @@ struct fetch {
 	struct stream stream;
 	bool fast;
 	struct metadata_talk talk;
-	struct buffer line; /* came, and is still to be read */
+	struct buffer line;  /* came, and is still to be read */
+	struct buffer *said; /* what the next conversation begins with */
 };
+
+/* Of use for a conversation about the content? */
+static bool to_be_kept(const struct wire_message *message)
+{
+	return message->id != WIRE_KEEP_ALIVE &&
+		(message->id != WIRE_EXTENDED ||
+			message->extended_id == EXTENDED_HANDSHAKE_ID);
+}
 
 static enum metadata_talk_verdict broken(struct fetch *f, const char *reason)
 {
@@ -116,6 +134,8 @@ static enum metadata_talk_verdict read_messages(struct fetch *f, uint64_t now)
 			break;
 		}
 		verdict = metadata_talk_message(&f->talk, &message, now);
+		if (to_be_kept(&message))
+			buffer_append(f->said, bytes.at, bytes.len);
 		done += prefix.size;
 	}
 	if (verdict == METADATA_TALK_DONE)
@@ -170,8 +190,7 @@ static enum metadata_talk_verdict tick(struct fetch *f, uint64_t now)
 	return verdict;
 }
 
-/* The metadata is there, but not yet a torrent to talk about: a peer that is
- * dialled again before that would find nothing. */
+/* The metadata is there, but not yet a torrent to talk about. */
 static void wait_until_open(struct fetch *f)
 {
 	while (f->st->state == STATE_FETCHING ||
@@ -183,6 +202,16 @@ static void wait_until_open(struct fetch *f)
 				.woken)
 			mailbox_calm(&f->worker->mailbox);
 	}
+}
+
+/* Can the conversation about the content go on over this connection? */
+static bool may_go_on(struct fetch *f)
+{
+	return session_torrent_open(f->st) &&
+		mailbox_peek(&f->worker->mailbox) == 0 &&
+		torrent_have_count(f->st->torrent) <= MAX_HAVES &&
+		send_out(f) && f->talk.out.len == 0 &&
+		buffer_append(f->said, f->line.bytes, f->line.len);
 }
 
 static enum peer_end run(struct fetch *f)
@@ -240,7 +269,7 @@ static void tell_peer(struct fetch *f, const struct candidate *candidate,
 
 struct worker_result metadata_task_talk(struct metadata_task *task,
 	struct worker *worker, const struct candidate *candidate,
-	const struct greeting *g)
+	const struct greeting *g, struct buffer *ret_said)
 {
 	struct worker_result result = {.torrent = g->torrent};
 	struct fetch f = {
@@ -249,6 +278,7 @@ struct worker_result metadata_task_talk(struct metadata_task *task,
 		.st = &worker->session->torrents[g->torrent],
 		.stream = g->stream,
 		.fast = g->theirs.fast,
+		.said = ret_said,
 	};
 	struct metadata_talk_start start = {
 		.assembler = task->assembler,
@@ -259,16 +289,20 @@ struct worker_result metadata_task_talk(struct metadata_task *task,
 	};
 
 	buffer_init(&f.line, LINE_MAX_SIZE);
+	buffer_init(ret_said, SAID_MAX_SIZE);
 	metadata_talk_begin(&f.talk, &start, clock_ms());
 	tell_peer(&f, candidate, g, PEER_CONNECTED, "");
 	result.ended = run(&f);
 	result.got_data = f.talk.gave;
 	result.listen_port = f.talk.listen_port;
-	tell_peer(&f, candidate, g, PEER_CLOSED, f.talk.reason);
+	if (result.ended != PEER_END_METADATA || !may_go_on(&f)) {
+		ret_said->failed = true;
+		tell_peer(&f, candidate, g, PEER_CLOSED, f.talk.reason);
+		stream_close(&f.stream);
+	}
 	pthread_mutex_lock(&task->lock);
 	metadata_talk_end(&f.talk);
 	pthread_mutex_unlock(&task->lock);
 	buffer_finish(&f.line);
-	stream_close(&f.stream);
 	return result;
 }

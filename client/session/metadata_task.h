@@ -5,6 +5,7 @@
 
 #include "client/session/greeting.h"
 #include "client/session/worker_pool.h"
+#include "shared/buffer.h"
 #include "shared/info_hash.h"
 #include "shared/span.h"
 
@@ -25,9 +26,14 @@ bool metadata_task_wait(struct metadata_task *task, struct span *ret);
 void metadata_task_stop(struct metadata_task *task);
 
 /* By a worker that has greeted: talk until the metadata is there (from whoever
- * it came) and the torrent is open or has failed, or this peer is of no use. */
+ * it came) and the torrent is open or has failed, or this peer is of no use.
+ *
+ * PEER_END_METADATA with `ret_said` not failed: the connection stays open for
+ * the conversation about the content, which begins with those bytes: messages
+ * that the peer has sent meanwhile, about pieces that nobody knew the number
+ * of.  The caller ends it.  Otherwise it is closed. */
 struct worker_result metadata_task_talk(struct metadata_task *task,
 	struct worker *worker, const struct candidate *candidate,
-	const struct greeting *g);
+	const struct greeting *g, struct buffer *ret_said);
 
 #endif

@@ -432,8 +432,11 @@ static void tell_coordinator(
 	(void)peer_queue_push(t->worker->session->queue, &c);
 }
 
+/* `said`: what the peer has sent since, while the metadata was fetched, and is
+ * taken over; NULL: it was not. */
 static struct worker_result talk_after_greeting(struct worker *worker,
-	const struct candidate *candidate, const struct greeting *g)
+	const struct candidate *candidate, const struct greeting *g,
+	struct buffer *said)
 {
 	const struct session_context *s = worker->session;
 	struct worker_result result = {
@@ -456,17 +459,27 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.port = session_port_for(s, &candidate->address),
 		.pex = s->pex,
 		.dht_port = s->udp && g->theirs.dht ? s->port : 0,
+		.told_nothing = said != NULL,
 	};
 
 	if (conversation_begin(&t.conversation, &start, clock_ms())) {
 		intake_begin(&t.intake, &t.conversation, s->blocks);
 		outgoing_begin(&t.outgoing, t.st, &t.conversation,
 			worker->mailbox.wake_fd);
-		tell_peer(&t, candidate, &g->theirs, PEER_CONNECTED, "");
+		if (!said)
+			tell_peer(
+				&t, candidate, &g->theirs, PEER_CONNECTED, "");
 		if (candidate->socket < 0)
 			tell_coordinator(&t, candidate);
 
-		struct talk_end end = converse(&t);
+		bool ready = !said ||
+			intake_replay(&t.intake,
+				(struct span){said->bytes, said->len});
+		if (said)
+			buffer_finish(said);
+		struct talk_end end = ready
+			? converse(&t)
+			: (struct talk_end){PEER_END_CLOSED, "out of memory"};
 
 		swarm_members_remove(s->members, worker->index);
 		result.ended = end.ended;
@@ -494,7 +507,18 @@ struct worker_result worker_talk(
 
 	const struct session_torrent *st =
 		&worker->session->torrents[g.torrent];
-	if (st->task && !session_torrent_open(st))
-		return metadata_task_talk(st->task, worker, candidate, &g);
-	return talk_after_greeting(worker, candidate, &g);
+	if (!st->task || session_torrent_open(st))
+		return talk_after_greeting(worker, candidate, &g, NULL);
+
+	struct buffer said;
+	struct worker_result result =
+		metadata_task_talk(st->task, worker, candidate, &g, &said);
+	if (result.ended == PEER_END_METADATA && !said.failed) {
+		bool gave = result.got_data;
+
+		result = talk_after_greeting(worker, candidate, &g, &said);
+		result.got_data |= gave;
+	}
+	buffer_finish(&said);
+	return result;
 }

@@ -68,6 +68,41 @@ def test_metadata_of_many_pieces(lab, shared):
     finish_equal(leech(lab, magnet(torrent, name="shown.for.now"), lab.path("out"), peers=[seeder]), content, lab.path("out"), timeout=40)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("pieces_at", ["once", "the end"])
+def test_content_comes_over_the_connection_of_the_metadata(lab, fast, pieces_at):
+    """One behind a NAT came to us and cannot be dialled again; what it said of pieces meanwhile must not be lost."""
+    content = lab.noise_file("source/file.bin", 20 * PIECE + 5)
+    torrent = lab.torrent(content, PIECE)
+    metadata = bencode(torrent.info)
+
+    def script(c):
+        c.receive_handshake()
+        c.send_handshake(fast=fast)
+        if pieces_at == "once":
+            c.send_pieces(seeder.have)
+        c.extended_handshake(m={"ut_metadata": METADATA}, metadata_size=len(metadata))
+        theirs = None
+        for _ in range(-(-len(metadata) // PIECE)):
+            payload = c.receive_until(EXTENDED, timeout=60)[1]
+            if payload[0] == 0:
+                theirs = bdecode(payload[1:])[b"m"]
+                payload = c.receive_until(EXTENDED, timeout=60)[1]
+            piece = split_dict(payload[1:])[0][b"piece"]
+            answer = bencode({"msg_type": 1, "piece": piece, "total_size": len(metadata)})
+            c.send(EXTENDED, bytes([theirs[b"ut_metadata"]]) + answer + metadata[piece * PIECE:][:PIECE])
+        if pieces_at == "the end":
+            c.send_pieces(seeder.have)
+        seeder.serve(c, shaken=True, silent=True)
+
+    seeder = lab.seeder(torrent, content.read_bytes())
+    seeder.script = script
+    taker = leech(lab, magnet(torrent), lab.path("out"), peers=[seeder])
+    finish_equal(taker, content, lab.path("out"), timeout=30)
+    assert len(seeder.accepted) == 1
+    assert [e["state"] for e in taker.all("peer")] == ["connected", "closed"]
+
+
 def test_the_seed_dials_the_taker(lab):
     """Nobody names a peer to the taker."""
     content = lab.noise_file("source/file.bin", 300000)
