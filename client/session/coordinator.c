@@ -13,6 +13,7 @@
 #include "client/session/choker.h"
 #include "client/session/events.h"
 #include "client/session/peer_book.h"
+#include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "client/session/stall.h"
@@ -346,6 +347,8 @@ static void tell_stall(
 		.connected = counts.connected,
 		.choking = counts.choking,
 		.offering = counts.offering,
+		.limited = counts.limited,
+		.limit = rate_limit_rate(c->session->download_limit),
 		.addresses = peer_book_count(c->book, st->index),
 		.dialling = counts.dialling > 0,
 		.missing = torrent_first_missing(st->torrent),

@@ -1,5 +1,6 @@
 #include "client/session/stall.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
@@ -7,6 +8,7 @@ const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 	const char *tracker = f->tracker[0] != '\0'
 		? f->tracker
 		: "no tracker has been asked";
+	unsigned asked = f->offering - f->choking - f->limited;
 
 	if (f->connected == 0 && f->addresses == 0 && !f->dialling)
 		snprintf(ret, STALL_TEXT_SIZE, "no peers are known: %s",
@@ -27,10 +29,15 @@ const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 				: "all %u peers that have what we lack choke "
 				  "us",
 			f->offering);
+	else if (f->choking + f->limited >= f->offering)
+		snprintf(ret, STALL_TEXT_SIZE,
+			"the download limit of %" PRIu64 " bytes a second is "
+			"used up; %u %s for it",
+			f->limit, f->limited,
+			f->limited == 1 ? "peer waits" : "peers wait");
 	else
 		snprintf(ret, STALL_TEXT_SIZE,
-			"no answer to the requests made of %u %s",
-			f->offering - f->choking,
-			f->offering - f->choking == 1 ? "peer" : "peers");
+			"no answer to the requests made of %u %s", asked,
+			asked == 1 ? "peer" : "peers");
 	return ret;
 }

@@ -18,6 +18,8 @@ struct stall_facts {
 	unsigned connected;  /* peers */
 	unsigned choking;    /* of these, those that do not let us ask */
 	unsigned offering;   /* of these, those that have something we lack */
+	unsigned limited;    /* of these, those the download limit makes wait */
+	uint64_t limit;      /* that limit, bytes a second */
 	size_t addresses;    /* known, and not connected */
 	bool dialling;       /* workers are trying some of them */
 	uint32_t missing;    /* the first piece that is missing */

@@ -179,6 +179,7 @@ static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
 			BLOCK_SIZE;
 	else
 		rate_limit_leave(limit, &t->turn);
+	t->worker->limited = room > 0 && c->may_ask == 0 && c->asked_count == 0;
 	enum conversation_verdict verdict = conversation_tick(c, now_ms);
 	rate_limit_return(limit, (int64_t)c->may_ask * BLOCK_SIZE);
 	c->may_ask = 0;

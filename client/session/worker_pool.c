@@ -209,6 +209,7 @@ bool worker_pool_assign(struct worker_pool *pool, const struct candidate *c)
 		slot->worker.peer_is_seed = false;
 		slot->worker.peer_offers = false;
 		slot->worker.peer_chokes = false;
+		slot->worker.limited = false;
 		slot->worker.gave = slot->worker.took = 0;
 		slot->worker.peer_interested = false;
 		slot->worker.peer_asks = false;
@@ -347,6 +348,8 @@ struct worker_counts worker_pool_counts(
 		counts.seeds += w->peer_is_seed;
 		counts.offering += w->peer_offers;
 		counts.choking += w->peer_offers && w->peer_chokes;
+		counts.limited +=
+			w->peer_offers && !w->peer_chokes && w->limited;
 	}
 	return counts;
 }

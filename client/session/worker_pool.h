@@ -39,6 +39,7 @@ struct worker {
 	atomic_bool peer_is_seed;
 	atomic_bool peer_offers; /* it has something that we lack, ... */
 	atomic_bool peer_chokes; /* ... but does not let us ask for it */
+	atomic_bool limited;     /* ... but the download limit does not */
 
 	/* What the choker goes by. */
 	_Atomic uint64_t gave, took; /* bytes of blocks; the peer did */
@@ -84,6 +85,7 @@ struct worker_counts {
 	unsigned seeds;
 	unsigned offering; /* have something that we lack */
 	unsigned choking;  /* of these, do not let us ask for it */
+	unsigned limited;  /* of these, the download limit does not */
 	unsigned dialling; /* workers that have not met their peer yet */
 };
 struct worker_counts worker_pool_counts(

@@ -249,6 +249,8 @@ def test_a_block_takes_its_time_under_the_lowest_limit_and_nobody_is_dropped(lab
     assert [round(s / BLOCK) for s in shares] == [2, 1]  # at 0 and 16 s; at 32 s, when its turn came
     assert giving.meter.total() == 3 * BLOCK
     assert leech.find("peer", lambda e: e["state"] == "closed") is None
+    # What a user wonders about meanwhile has its answer.
+    assert {e["reason"] for e in leech.all("stalled")} == {"the download limit of 1024 bytes a second is used up; 1 peer waits for it"}
     assert seeder.find("peer", lambda e: e["state"] == "closed") is None
     assert all(cpu_seconds(p.pid) - before < 0.5 / SCALE for p, before in busy.items())
 

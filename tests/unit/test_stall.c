@@ -29,6 +29,28 @@ Test(stall, the_reason_follows_from_the_counters)
 			"the 1 peer that has what we lack chokes us"},
 		{{.connected = 4, .offering = 3, .choking = 1, .tracker = ""},
 			"no answer to the requests made of 2 peers"},
+		{{.connected = 3,
+			 .offering = 3,
+			 .choking = 1,
+			 .limited = 2,
+			 .limit = 1024,
+			 .tracker = ""},
+			"the download limit of 1024 bytes a second is used up; "
+			"2 peers wait for it"},
+		{{.connected = 3,
+			 .offering = 1,
+			 .limited = 1,
+			 .limit = 1,
+			 .tracker = ""},
+			"the download limit of 1 bytes a second is used up; "
+			"1 peer waits for it"},
+		{{.connected = 3,
+			 .offering = 3,
+			 .choking = 1,
+			 .limited = 1,
+			 .limit = 1024,
+			 .tracker = ""},
+			"no answer to the requests made of 1 peer"},
 	};
 	char text[STALL_TEXT_SIZE];
 

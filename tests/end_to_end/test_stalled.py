@@ -1,0 +1,59 @@
+"""Why is nothing coming?  The `stalled` event says it, from what the client knows itself."""
+import pytest
+
+from fakepeer import mute
+from programs import patience
+from torrents import noise
+
+PIECE = 32768
+
+pytestmark = pytest.mark.slow  # nothing comes for ten seconds
+
+
+@pytest.fixture
+def stalled(lab):
+    content = lab.noise_file("source/file", 8 * PIECE)
+    torrent = lab.torrent(content, PIECE)
+
+    def start(peers=(), announce=None):
+        made = lab.torrent(content, PIECE, announce) if announce else torrent
+        leech = lab.leech(made, lab.path("out"), peers=[p(made) for p in peers])
+        return leech.wait_for("stalled", timeout=25)["reason"]
+    start.lab, start.content = lab, noise(8 * PIECE)
+    return start
+
+
+def seeder(stalled, host, **kw):
+    return lambda torrent: stalled.lab.seeder(torrent, stalled.content, host=host, **kw)
+
+
+def test_nobody_is_known(lab, stalled):
+    assert stalled().startswith("no peers are known")
+
+
+def test_what_the_tracker_said_about_it(lab, stalled):
+    tracker = lab.http_tracker(answer=lambda *_: b"d14:failure reason9:not todaye")
+    assert "not today" in stalled(announce=tracker.url)
+
+
+def test_all_peers_choke_us(lab, stalled):
+    peers = [seeder(stalled, "127.0.0.%d" % i, unchoke=False) for i in (2, 3)]
+    assert stalled(peers) == "all 2 peers that have what we lack choke us"
+
+
+def test_a_piece_without_copies(lab, stalled):
+    have = [0, 1, 2, 3, 4, 6, 7]
+    peers = [seeder(stalled, "127.0.0.%d" % i, have=have) for i in (2, 3)]
+    assert stalled(peers) == "piece 5 has no copies among 2 peers"
+
+
+def test_peers_that_do_not_answer(lab, stalled):
+    assert stalled([seeder(stalled, "127.0.0.2", answer=mute)]) == "no answer to the requests made of 1 peer"
+
+
+def test_a_little_is_enough_not_to_be_told(lab):
+    content = lab.noise_file("other/file", 16 * PIECE, seed=1)
+    torrent = lab.torrent(content, PIECE)
+    slow = lab.seeder(torrent, content.read_bytes(), rate=torrent.size / 14)
+    leech = lab.leech(torrent, lab.path("out"), peers=[slow])
+    assert leech.wait(patience(40)) == 0 and leech.find("stalled") is None
