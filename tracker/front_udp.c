@@ -20,7 +20,16 @@
 enum {
 	/* Packets read and answered at a time: a call to the kernel costs as
 	 * much as several announces. */
-	BATCH = 32,
+	BATCH = 64,
+
+	/* So many threads take turns at one socket, and the kernel shares out
+	 * to the sockets.  As long as one thread keeps up it does all, with
+	 * large batches and nobody else awake: two that wait for packets get
+	 * twice as many wakings, for half as many packets each. */
+	TURN_THREADS = 4,
+
+	/* Full batches, one after the other, that say that it does not. */
+	BUSY_BATCHES = 32,
 
 	/* The longest question is a scrape of ANNOUNCE_UDP_MAX_SCRAPE. */
 	QUESTION_MAX = 1536,
@@ -42,11 +51,17 @@ struct packet {
 		uint8_t to[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
+struct udp_socket {
+	int fd;
+	pthread_mutex_t turn;  /* to receive */
+	unsigned full_batches; /* one after the other; guarded by `turn` */
+};
+
 struct udp_thread {
 	struct front_udp *front;
+	struct udp_socket *socket;
 	pthread_t id;
 	bool running;
-	int socket; /* one each on the same port: the kernel shares out */
 	struct iovec in_parts[BATCH], out_parts[BATCH];
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct packet packets[BATCH];
@@ -61,6 +76,8 @@ struct front_udp {
 	struct connection_ids ids;
 	bool any_address; /* listening on all that the machine has */
 	atomic_bool stopping;
+	unsigned socket_count;
+	struct udp_socket *sockets;
 	unsigned thread_count;
 	struct udp_thread threads[];
 };
@@ -267,8 +284,8 @@ static unsigned answer_batch(struct udp_thread *t, unsigned count)
 static void send_batch(struct udp_thread *t, unsigned count)
 {
 	for (unsigned sent = 0; sent < count;) {
-		int n = sendmmsg(
-			t->socket, t->out + sent, count - sent, MSG_DONTWAIT);
+		int n = sendmmsg(t->socket->fd, t->out + sent, count - sent,
+			MSG_DONTWAIT);
 
 		if (n > 0)
 			sent += (unsigned)n;
@@ -277,17 +294,41 @@ static void send_batch(struct udp_thread *t, unsigned count)
 	}
 }
 
+static bool stopping(const struct udp_thread *t)
+{
+	return atomic_load_explicit(&t->front->stopping, memory_order_relaxed);
+}
+
+/* Receive and answer until there is enough for two; then another thread
+ * receives.  The turn is kept while answering: each handing over wakes
+ * somebody.
+ */
+static void take_turn(struct udp_thread *t)
+{
+	struct udp_socket *s = t->socket;
+	unsigned waiting = 0; /* packets to answer */
+	bool busy = false;
+
+	pthread_mutex_lock(&s->turn);
+	while (!busy && !stopping(t)) {
+		if (waiting > 0)
+			send_batch(t, answer_batch(t, waiting));
+		int n = recvmmsg(s->fd, t->in, BATCH, MSG_WAITFORONE, NULL);
+		waiting = n > 0 ? (unsigned)n : 0;
+		s->full_batches = n == BATCH ? s->full_batches + 1 : 0;
+		busy = s->full_batches >= BUSY_BATCHES;
+	}
+	pthread_mutex_unlock(&s->turn);
+	if (waiting > 0)
+		send_batch(t, answer_batch(t, waiting));
+}
+
 static void *run(void *arg)
 {
 	struct udp_thread *t = arg;
 
-	while (!atomic_load_explicit(
-		&t->front->stopping, memory_order_relaxed)) {
-		int n = recvmmsg(t->socket, t->in, BATCH, MSG_WAITFORONE, NULL);
-
-		if (n > 0)
-			send_batch(t, answer_batch(t, (unsigned)n));
-	}
+	while (!stopping(t))
+		take_turn(t);
 	return NULL;
 }
 
@@ -326,19 +367,20 @@ static bool bind_socket(int fd, const struct front_udp *f,
 	return shared || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
-/* `at`: where the thread's socket shall be; afterwards, where it is. */
-static bool open_socket(struct udp_thread *t, struct endpoint *at, bool shared,
-	struct error *err)
+/* `at`: where the socket shall be; afterwards, where it is. */
+static bool open_socket(
+	struct front_udp *f, unsigned i, struct endpoint *at, struct error *err)
 {
 	char text[ENDPOINT_TEXT_SIZE];
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
+	struct udp_socket *s = &f->sockets[i];
 
 	endpoint_print(at, text);
-	t->socket = socket(endpoint_is_v4(at) ? AF_INET : AF_INET6,
+	s->fd = socket(endpoint_is_v4(at) ? AF_INET : AF_INET6,
 		SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (t->socket < 0 || !bind_socket(t->socket, t->front, at, shared) ||
-		getsockname(t->socket, (struct sockaddr *)&sa, &len) != 0 ||
+	if (s->fd < 0 || !bind_socket(s->fd, f, at, i > 0) ||
+		getsockname(s->fd, (struct sockaddr *)&sa, &len) != 0 ||
 		!endpoint_from_sockaddr((struct sockaddr *)&sa, at))
 		return error_set_errno(err, "%s: cannot listen (UDP)", text);
 	return true;
@@ -366,39 +408,64 @@ static bool start_threads(struct front_udp *f, struct error *err)
 	return true;
 }
 
+static bool open_sockets(
+	struct front_udp *f, struct endpoint *at, struct error *err)
+{
+	for (unsigned i = 0; i < f->socket_count; i++) {
+		if (!open_socket(f, i, at, err))
+			return false;
+	}
+	return true;
+}
+
+/* Without threads and sockets yet. */
+static struct front_udp *create(const struct front_udp_options *o)
+{
+	unsigned sockets = (o->threads + TURN_THREADS - 1) / TURN_THREADS;
+	struct front_udp *f =
+		calloc(1, sizeof(*f) + o->threads * sizeof(struct udp_thread));
+
+	if (!f)
+		return NULL;
+	f->sockets = calloc(sockets, sizeof(*f->sockets));
+	if (!f->sockets) {
+		free(f);
+		return NULL;
+	}
+	f->rules = o->rules;
+	f->ids = connection_ids_random();
+	f->any_address = is_any(&o->listen);
+	f->socket_count = sockets;
+	for (unsigned i = 0; i < sockets; i++) {
+		f->sockets[i].fd = -1;
+		pthread_mutex_init(&f->sockets[i].turn, NULL);
+	}
+	f->thread_count = o->threads;
+	for (unsigned i = 0; i < o->threads; i++) {
+		f->threads[i].front = f;
+		f->threads[i].socket = &f->sockets[i % sockets];
+	}
+	return f;
+}
+
 struct front_udp *front_udp_start(const struct front_udp_options *o,
 	struct endpoint *ret_bound, struct error *err)
 {
-	struct front_udp *f =
-		calloc(1, sizeof(*f) + o->threads * sizeof(struct udp_thread));
+	struct front_udp *f = create(o);
 	struct endpoint at = o->listen;
 
 	if (!f) {
 		error_set(err, "UDP: out of memory");
 		return NULL;
 	}
-	f->rules = o->rules;
-	f->ids = connection_ids_random();
-	f->any_address = is_any(&at);
-	f->thread_count = o->threads;
-	for (unsigned i = 0; i < f->thread_count; i++) {
-		f->threads[i].front = f;
-		f->threads[i].socket = -1;
-	}
-	/* All of them before the first thread: a packet for a socket that is
+	/* All sockets before the first thread: a packet for a socket that is
 	 * not there yet cannot go to another for the time being. */
-	for (unsigned i = 0; i < f->thread_count; i++) {
-		if (!open_socket(&f->threads[i], &at, i > 0, err))
-			goto fail;
+	if (!open_sockets(f, &at, err) || !start_threads(f, err)) {
+		front_udp_stop(f);
+		return NULL;
 	}
-	if (!start_threads(f, err))
-		goto fail;
 	*ret_bound = at;
 	return f;
-
-fail:
-	front_udp_stop(f);
-	return NULL;
 }
 
 void front_udp_stop(struct front_udp *f)
@@ -406,15 +473,18 @@ void front_udp_stop(struct front_udp *f)
 	if (!f)
 		return;
 	atomic_store(&f->stopping, true);
+	/* Says ENOTCONN, but wakes who waits there on Linux. */
+	for (unsigned i = 0; i < f->socket_count; i++)
+		(void)shutdown(f->sockets[i].fd, SHUT_RD);
 	for (unsigned i = 0; i < f->thread_count; i++) {
-		struct udp_thread *t = &f->threads[i];
-
-		/* Says ENOTCONN, but wakes who waits there on Linux. */
-		(void)shutdown(t->socket, SHUT_RD);
-		if (t->running)
-			pthread_join(t->id, NULL);
-		if (t->socket >= 0)
-			close(t->socket);
+		if (f->threads[i].running)
+			pthread_join(f->threads[i].id, NULL);
 	}
+	for (unsigned i = 0; i < f->socket_count; i++) {
+		if (f->sockets[i].fd >= 0)
+			close(f->sockets[i].fd);
+		pthread_mutex_destroy(&f->sockets[i].turn);
+	}
+	free(f->sockets);
 	free(f);
 }
