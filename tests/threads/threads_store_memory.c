@@ -10,6 +10,7 @@
 
 #include "shared/announce.h"
 #include "tracker/store_memory.h"
+#include "tracker/swarm_part.h"
 #include "tracker/swarm_store.h"
 
 enum { PEERS = 4, ROUNDS = 4000, SWARMS = 7, NOW_S = 100 };
@@ -90,9 +91,32 @@ static void *expirer(void *unused)
 	return NULL;
 }
 
+/* All peers as a walk for the state file meets them. */
+static uint64_t walk(void)
+{
+	static struct swarm_part part;
+	struct store_walk at = {.shard = 0};
+	uint64_t peers = 0;
+
+	while (store_memory_next(store, &at, NOW_S, &part)) {
+		if (part.peer_count > SWARM_PART_PEERS)
+			failures++;
+		peers += part.peer_count;
+	}
+	return peers;
+}
+
+static void *walker(void *unused)
+{
+	(void)unused;
+	while (!done)
+		(void)walk();
+	return NULL;
+}
+
 int main(void)
 {
-	pthread_t announcers[PEERS], others[2];
+	pthread_t announcers[PEERS], others[3];
 	unsigned numbers[PEERS];
 	struct swarm_totals totals = {0};
 	struct error err;
@@ -100,6 +124,7 @@ int main(void)
 	store = store_memory_create(1000000, 3600);
 	pthread_create(&others[0], NULL, counter, NULL);
 	pthread_create(&others[1], NULL, expirer, NULL);
+	pthread_create(&others[2], NULL, walker, NULL);
 	for (unsigned i = 0; i < PEERS; i++) {
 		numbers[i] = i;
 		pthread_create(&announcers[i], NULL, announcer, &numbers[i]);
@@ -109,8 +134,11 @@ int main(void)
 	done = true;
 	pthread_join(others[0], NULL);
 	pthread_join(others[1], NULL);
+	pthread_join(others[2], NULL);
 
 	if (!swarm_store_totals(store, &totals, &err))
+		failures++;
+	if (walk() != PEERS * ROUNDS / 2)
 		failures++;
 	swarm_store_destroy(store);
 	if (failures > 0 ||
