@@ -59,6 +59,12 @@ struct announce_reply {
 	struct endpoint peers[ANNOUNCE_REPLY_MAX_PEERS];
 };
 
+/* Put what a tracker said over another address family (BEP 7) with what it said
+ * before: peers of both, the longer interval, the larger counts.  Neither has a
+ * failure. */
+void announce_reply_add(
+	struct announce_reply *all, const struct announce_reply *more);
+
 /* One swarm's entry in a scrape reply (BEP 48, BEP 15). */
 struct scrape_entry {
 	struct info_hash info_hash;

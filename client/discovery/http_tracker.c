@@ -16,6 +16,7 @@ enum {
 	MAX_TIME_MS = 30 * 1000,
 	CONNECT_TIME_MS = 10 * 1000, /* look-up, TCP and TLS */
 	POLL_MS = 100,               /* how soon a changed give_up_ms is seen */
+	OTHER_FAMILY_MS = 2 * 1000,  /* to answer after the first one has */
 	MAX_REDIRECTS = 5,
 	MAX_BODY = 2 * 1024 * 1024, /* decompressed */
 	MAX_HEADERS = 256 * 1024,   /* of all redirects together */
@@ -23,11 +24,33 @@ enum {
 
 static const char ALLOWED[] = "http,https";
 
+enum { MAX_TRANSFERS = 2 }; /* IPv4 and IPv6 */
+
 /* One request under way. */
 struct transfer {
+	CURL *curl;
+	long resolve; /* CURL_IPRESOLVE_... */
 	struct buffer body;
 	size_t header_bytes;
 	bool headers_too_long;
+
+	/* How it ended. */
+	bool over;
+	CURLcode code;
+};
+
+/* One announce: to the tracker over each family that its name may have. */
+struct announcing {
+	const struct http_tracker_request *request;
+	const char *url;
+	uint64_t start_ms, end_ms;
+	size_t count;
+	struct transfer transfers[MAX_TRANSFERS];
+
+	/* What came of it. */
+	bool answered; /* with more than a failure reason */
+	bool on_loopback;
+	struct announce_reply reply; /* of all that answered, in one */
 };
 
 void http_tracker_global_init(void)
@@ -74,6 +97,8 @@ static bool set_options(CURL *curl, const char *url,
 	bool ok = true;
 
 	ok &= !curl_easy_setopt(curl, CURLOPT_URL, url);
+	ok &= !curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
+	ok &= !curl_easy_setopt(curl, CURLOPT_IPRESOLVE, t->resolve);
 	ok &= !curl_easy_setopt(curl, CURLOPT_USERAGENT, "tbt/" TBT_VERSION);
 	ok &= !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	ok &= !curl_easy_setopt(
@@ -102,34 +127,6 @@ static bool set_options(CURL *curl, const char *url,
 	if (bind != NULL)
 		ok &= set_bind(curl, bind);
 	return ok;
-}
-
-/* Run the transfer to its end.  The multi interface, since only there we can
- * look at give_up_ms while the other side is silent. */
-static bool run(CURLM *multi, const _Atomic uint64_t *give_up_ms, CURLcode *ret,
-	struct error *err)
-{
-	uint64_t start_ms = clock_ms();
-	uint64_t planned_ms = *give_up_ms;
-	int running = 1;
-	int queued;
-
-	while (curl_multi_perform(multi, &running) == CURLM_OK && running > 0) {
-		uint64_t now_ms = clock_ms();
-
-		if (*give_up_ms < planned_ms && now_ms >= *give_up_ms)
-			return error_set(err, "given up");
-		if (now_ms >= *give_up_ms || now_ms - start_ms >= MAX_TIME_MS)
-			return error_set(err, "timed out after %u s",
-				(unsigned)((now_ms - start_ms + 500) / 1000));
-		(void)curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
-	}
-
-	const CURLMsg *message = curl_multi_info_read(multi, &queued);
-	if (message == NULL || message->msg != CURLMSG_DONE)
-		return error_set(err, "out of memory");
-	*ret = message->data.result;
-	return true;
 }
 
 /* Why the transfer failed, without the URL. */
@@ -218,44 +215,165 @@ static bool tracker_on_loopback(CURL *curl)
 	return !proxies_configured() || url_on_loopback(curl);
 }
 
-static bool ask(const char *url, const struct http_tracker_request *request,
-	struct transfer *t, bool *ret_on_loopback, struct error *err)
+/* A name may have addresses of both families; then the tracker shall know us by
+ * both of ours (BEP 7).  Of a proxy's two addresses one is enough. */
+static size_t plan(const char *url, const struct endpoint *bind,
+	struct transfer transfers[MAX_TRANSFERS])
 {
-	CURL *curl = curl_easy_init();
-	CURLM *multi = curl_multi_init();
-	CURLcode code = CURLE_OK;
+	struct endpoint ignored;
+	char *host = NULL;
+	CURLU *parts = curl_url();
+	bool is_name = parts != NULL &&
+		curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+		!endpoint_parse_ip(host, &ignored);
+
+	curl_free(host);
+	curl_url_cleanup(parts);
+	transfers[0].resolve = CURL_IPRESOLVE_WHATEVER;
+	if (!is_name || bind != NULL || proxies_configured())
+		return 1;
+	transfers[0].resolve = CURL_IPRESOLVE_V4;
+	transfers[1].resolve = CURL_IPRESOLVE_V6;
+	return 2;
+}
+
+/* Put a reply to what came already. */
+static void take_reply(struct announcing *a, const struct announce_reply *reply,
+	bool on_loopback)
+{
+	if (reply->failure[0] != '\0') {
+		if (!a->answered) {
+			a->reply = *reply;
+			a->on_loopback = on_loopback;
+		}
+		return;
+	}
+	if (a->answered) {
+		announce_reply_add(&a->reply, reply);
+		a->on_loopback &= on_loopback;
+		return;
+	}
+	a->answered = true;
+	a->reply = *reply;
+	a->on_loopback = on_loopback;
+}
+
+/* It ended: false, and why, if there is no reply to be had of it. */
+static bool judge(
+	struct announcing *a, const struct transfer *t, struct error *err)
+{
+	struct announce_reply reply = {0};
 	long status = 0;
-	bool added = false;
-	bool ok = false;
 
-	if (curl == NULL || multi == NULL ||
-		!set_options(curl, url, request->bind, t) ||
-		curl_multi_add_handle(multi, curl) != CURLM_OK) {
-		error_set(err, "out of memory");
-		goto out;
-	}
-	added = true;
+	if (t->code != CURLE_OK)
+		return explain(t->curl, t->code, t, err);
+	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return error_set(err, "HTTP %ld", status);
+	if (!announce_http_parse_reply(
+		    (struct span){t->body.bytes, t->body.len}, &reply, err))
+		return false;
+	take_reply(a, &reply, tracker_on_loopback(t->curl));
+	return true;
+}
 
-	if (!run(multi, request->give_up_ms, &code, err))
-		goto out;
-	if (code != CURLE_OK) {
-		explain(curl, code, t, err);
-		goto out;
-	}
-	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200) {
-		error_set(err, "HTTP %ld", status);
-		goto out;
-	}
-	*ret_on_loopback = tracker_on_loopback(curl);
-	ok = true;
+/* The reason that is worth to be told: "host not found" may only mean that it
+ * has no address of that family. */
+static void keep_reason(
+	struct error *kept, const struct error *other, CURLcode code)
+{
+	if (kept->text[0] == '\0' || code != CURLE_COULDNT_RESOLVE_HOST)
+		*kept = *other;
+}
 
-out:
-	if (added)
-		(void)curl_multi_remove_handle(multi, curl);
-	curl_easy_cleanup(curl);
+static size_t take_ended(
+	struct announcing *a, CURLM *multi, struct error *reason)
+{
+	CURLMsg *message;
+	int queued;
+	size_t left = 0;
+
+	while ((message = curl_multi_info_read(multi, &queued)) != NULL) {
+		struct transfer *t = NULL;
+		struct error err;
+
+		(void)curl_easy_getinfo(
+			message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+		t->over = true;
+		t->code = message->data.result;
+		if (!judge(a, t, &err))
+			keep_reason(reason, &err, t->code);
+		else if (clock_ms() + OTHER_FAMILY_MS < a->end_ms)
+			a->end_ms = clock_ms() + OTHER_FAMILY_MS;
+	}
+	for (size_t i = 0; i < a->count; i++)
+		left += !a->transfers[i].over;
+	return left;
+}
+
+/* Run to the end.  The multi interface, since only there we can look at
+ * give_up_ms while the other side is silent.  False: time ran out. */
+static bool run(struct announcing *a, CURLM *multi, struct error *reason)
+{
+	const _Atomic uint64_t *give_up_ms = a->request->give_up_ms;
+	uint64_t planned_ms = *give_up_ms;
+	int running;
+
+	for (;;) {
+		if (curl_multi_perform(multi, &running) != CURLM_OK)
+			return error_set(reason, "out of memory");
+		if (take_ended(a, multi, reason) == 0)
+			return true;
+
+		uint64_t now_ms = clock_ms();
+		if (*give_up_ms < planned_ms && now_ms >= *give_up_ms)
+			return error_set(reason, "given up");
+		if (now_ms >= *give_up_ms || now_ms >= a->end_ms)
+			return error_set(reason, "timed out after %u s",
+				(unsigned)((now_ms - a->start_ms + 500) /
+					1000));
+		(void)curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
+	}
+}
+
+static bool begin(struct announcing *a, CURLM *multi)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		struct transfer *t = &a->transfers[i];
+
+		t->curl = curl_easy_init();
+		if (t->curl == NULL ||
+			!set_options(t->curl, a->url, a->request->bind, t) ||
+			curl_multi_add_handle(multi, t->curl) != CURLM_OK)
+			return false;
+	}
+	return true;
+}
+
+/* True: an answer, if only a failure reason. */
+static bool ask(struct announcing *a, struct error *err)
+{
+	CURLM *multi = curl_multi_init();
+	struct error reason = {0};
+
+	for (size_t i = 0; i < a->count; i++)
+		buffer_init(&a->transfers[i].body, MAX_BODY);
+	if (multi == NULL || !begin(a, multi))
+		error_set(&reason, "out of memory");
+	else
+		(void)run(a, multi, &reason); /* one may have answered */
+	for (size_t i = 0; i < a->count; i++) {
+		struct transfer *t = &a->transfers[i];
+
+		if (multi != NULL && t->curl != NULL)
+			(void)curl_multi_remove_handle(multi, t->curl);
+		curl_easy_cleanup(t->curl);
+		buffer_finish(&t->body);
+	}
 	curl_multi_cleanup(multi);
-	return ok;
+	*err = reason;
+	return a->answered || a->reply.failure[0] != '\0';
 }
 
 bool http_tracker_announce(const struct http_tracker_request *request,
@@ -263,21 +381,23 @@ bool http_tracker_announce(const struct http_tracker_request *request,
 {
 	uint8_t url[ANNOUNCE_HTTP_MAX_URL + 1];
 	struct writer w = writer_of(url, sizeof(url) - 1);
-	struct transfer t = {0};
-	bool on_loopback = false;
-	bool ok;
+	uint64_t now_ms = clock_ms();
+	struct announcing a = {
+		.request = request,
+		.url = (const char *)url,
+		.start_ms = now_ms,
+		.end_ms = now_ms + MAX_TIME_MS,
+	};
 
 	if (!announce_http_url(
 		    request->url, request->announce, request->tracker_id, &w))
 		return error_set(err, "the URL is too long");
 	url[writer_len(&w)] = '\0';
 
-	buffer_init(&t.body, MAX_BODY);
-	ok = ask((const char *)url, request, &t, &on_loopback, err) &&
-		announce_http_parse_reply(
-			(struct span){t.body.bytes, t.body.len}, ret, err);
-	if (ok)
-		*ret_on_loopback = on_loopback;
-	buffer_finish(&t.body);
-	return ok;
+	a.count = plan(a.url, request->bind, a.transfers);
+	if (!ask(&a, err))
+		return false;
+	*ret_on_loopback = a.on_loopback;
+	*ret = a.reply;
+	return true;
 }

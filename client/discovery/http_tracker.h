@@ -9,7 +9,8 @@
 #include "shared/error.h"
 #include "shared/span.h"
 
-/* One blocking announce over HTTP(S), by libcurl.  Limits (PROMISES, Trackers):
+/* One blocking announce over HTTP(S), by libcurl; to a name over IPv4 and IPv6,
+ * side by side (BEP 7).  Limits (PROMISES, Trackers):
  * the whole request 30 s, 5 redirects, to http(s) only; body 2 MiB after
  * decompression; no cookies, no credentials kept, no proxies but the
  * environment's. */
@@ -23,10 +24,13 @@ struct http_tracker_request {
 	const _Atomic uint64_t *give_up_ms;
 };
 
-/* False: no answer that could be read; `err` says why ("HTTP 404", "Connection
+/* Once one family has answered the other has 2 s left; the peers of both are
+ * put together, and what fails over one is no failure if the other works.
+ *
+ * False: no answer that could be read; `err` says why ("HTTP 404", "Connection
  * refused"), without the URL, which may hold a passkey.  A failure reason is
- * an answer (true).  `ret_on_loopback`: the tracker's address was a loopback
- * one, so it may name such peers. */
+ * an answer (true).  `ret_on_loopback`: all that answered was on the
+ * loopback, so it may name peers there. */
 bool http_tracker_announce(const struct http_tracker_request *request,
 	struct announce_reply *ret, bool *ret_on_loopback, struct error *err);
 

@@ -112,22 +112,6 @@ static void end_errno(struct exchange *x)
 	end(x);
 }
 
-/* Put a reply beside those that came already. */
-static void add_reply(
-	struct announce_reply *all, const struct announce_reply *more)
-{
-	if (more->interval_s > all->interval_s)
-		all->interval_s = more->interval_s;
-	if (more->seeders > all->seeders)
-		all->seeders = more->seeders;
-	if (more->leechers > all->leechers)
-		all->leechers = more->leechers;
-	for (size_t i = 0; i < more->peer_count &&
-		all->peer_count < ANNOUNCE_REPLY_MAX_PEERS;
-		i++)
-		all->peers[all->peer_count++] = more->peers[i];
-}
-
 /* --- Questions --- */
 
 static void begin_question(struct exchange *x, uint64_t now_ms)
@@ -168,7 +152,7 @@ static void judge_reply(
 	if (!announce_udp_parse_reply(
 		    packet, x->transaction, endpoint_is_v4(&x->at), &reply))
 		return;
-	add_reply(a->reply, &reply);
+	announce_reply_add(a->reply, &reply);
 	x->answered = true;
 	end(x);
 }

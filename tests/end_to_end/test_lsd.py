@@ -170,9 +170,10 @@ def test_a_private_torrent_is_not_told_of(lab, network):
     shout(other, [message(private_torrent, 4000), message(public_torrent, 4001)])
     watch.wait_until(lambda: dialled(watch, 4001), "dial for the public one", 20)
     assert dialled(watch, 4000) == []
+    heard.wait_until(lambda: any(b"Port: 4001" in line for line in heard.out), "our own shouts")
     text = b"\n".join(heard.out[1:])
     assert public_torrent.hex.encode() in text and str(port).encode() in text
-    assert sum(private_torrent.hex.encode() in line for line in heard.out) == 1  # our own shout
+    assert sum(private_torrent.hex.encode() in line for line in heard.out) == 1  # our own
 
 
 def test_with_no_lsd_nothing_is_said(lab, shared, network):

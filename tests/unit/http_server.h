@@ -12,7 +12,7 @@
 #include "shared/endpoint.h"
 #include "shared/net.h"
 
-/* A web server on 127.0.0.1 as bad as a test wants it: one connection at a
+/* A web server, on 127.0.0.1 unless told otherwise, as bad as a test wants it: one connection at a
  * time, one request each, answered by `handler` and closed. */
 struct http_server {
 	void (*handler)(struct http_server *s, int fd, const char *request);
@@ -59,12 +59,13 @@ static inline void *http_server_run(void *ctx)
 	return NULL;
 }
 
-/* Handler and ctx are filled in. */
+/* Handler and ctx are filled in; and `at`, if it is to be elsewhere. */
 static inline void http_server_start(struct http_server *s)
 {
 	struct error err;
 
-	endpoint_parse("127.0.0.1:0", &s->at);
+	if (s->at.port == 0 && !endpoint_is_loopback(&s->at))
+		endpoint_parse("127.0.0.1:0", &s->at);
 	if (!net_listen(&s->at, 64, &s->listener, &s->at, &err)) {
 		fprintf(stderr, "%s\n", err.text);
 		abort();

@@ -349,3 +349,96 @@ Test(http_tracker, the_url_carries_the_announce)
 		s.request, "GET /announce?pass=key&info_hash=%00%00%00"));
 	cr_expect_not_null(strstr(s.request, "&port=6881&"));
 }
+
+/* ---- both families ---- */
+
+static void say_slowly(struct http_server *s, int fd, const char *request)
+{
+	(void)request;
+	if (s->ctx == NULL)
+		(void)poll(NULL, 0, 5000);
+	else
+		http_server_say(fd, s->ctx);
+}
+
+/* Ask a tracker on "localhost" that says `v4` and `v6` (NULL: nothing for 5 s)
+ * at its two addresses. */
+static void ask_both(char *v4, char *v6, bool v6_listens)
+{
+	struct http_server one = {.handler = say_slowly, .ctx = v4};
+	struct http_server other = {.handler = say_slowly, .ctx = v6};
+	_Atomic uint64_t give_up_ms = clock_ms() + 8000;
+	char url[64];
+
+	http_server_start(&one);
+	endpoint_parse("[::1]:0", &other.at);
+	other.at.port = one.at.port;
+	if (v6_listens)
+		http_server_start(&other);
+	http_tracker_global_init();
+	snprintf(url, sizeof(url), "http://localhost:%u/announce", one.at.port);
+	result = (struct result){0};
+	result.ok = http_tracker_announce(
+		&(struct http_tracker_request){
+			.url = url,
+			.announce = &announce,
+			.give_up_ms = &give_up_ms,
+		},
+		&result.reply, &result.on_loopback, &result.err);
+	http_server_stop(&one);
+	if (v6_listens)
+		http_server_stop(&other);
+}
+
+#define OK_BODY(peers) "HTTP/1.1 200 OK\r\n\r\nd8:intervali" peers "e"
+
+static char four[] = OK_BODY("900") "5:peers6:\x0a\x01\x01\x01\x01\x01"
+				    "e";
+static char six[] = OK_BODY("1800") "5:peers6:\x0a\x02\x02\x02\x02\x02"
+				    "e";
+static char refusal[] = "HTTP/1.1 200 OK\r\n\r\nd14:failure reason9:no such 6e";
+static char missing[] = "HTTP/1.1 404 Not Found\r\n\r\n";
+
+Test(http_tracker, a_name_is_asked_over_both_families)
+{
+	ask_both(four, six, true);
+	cr_assert(result.ok, "%s", result.err.text);
+	cr_expect(result.on_loopback);
+	cr_expect_eq(result.reply.peer_count, 2);
+	cr_expect_eq(result.reply.interval_s, 1800);
+}
+
+Test(http_tracker, one_family_is_enough)
+{
+	static const struct {
+		char *v4, *v6;
+		bool v6_listens;
+	} cases[] = {
+		{four, NULL, false},
+		{four, missing, true},
+		{four, refusal, true},
+		{missing, four, true},
+		{refusal, four, true},
+		{four, NULL, true}, /* hangs: has 2 s left */
+		{NULL, four, true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t start_ms = clock_ms();
+
+		ask_both(cases[i].v4, cases[i].v6, cases[i].v6_listens);
+		cr_assert(result.ok, "%zu: %s", i, result.err.text);
+		cr_expect_eq(result.reply.peer_count, 1, "%zu", i);
+		cr_expect_str_eq(result.reply.failure, "", "%zu", i);
+		cr_expect_lt(clock_ms() - start_ms, 7000, "%zu", i);
+	}
+}
+
+Test(http_tracker, when_both_families_fail_the_better_reason_is_told)
+{
+	ask_both(missing, NULL, false);
+	cr_expect_not(result.ok);
+	ask_both(refusal, missing, true);
+	cr_expect(result.ok);
+	cr_expect_str_eq(result.reply.failure, "no such 6");
+}
