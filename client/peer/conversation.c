@@ -10,10 +10,12 @@ enum {
 	 * slowest one. */
 	FIRST_DEPTH = 32,
 	LEAST_DEPTH = 4,
-	/* As many requests as the peer serves in this time, which covers the
-	 * longest round trips and lets the depth grow from one window to the
-	 * next. */
-	DEPTH_MS = 1000,
+	/* As many requests as the peer serves in this time and two round trips.
+	 * More would be ours for longer than needed: in a crowd behind a slow
+	 * seeder the same pieces are asked of it again and again while they
+	 * wait to be given to the first who asked. */
+	DEPTH_MS = 400,
+	MAX_ROUND_TRIP_MS = 2000,
 	WINDOW_MS = 100,
 	OVERDUE_CHECK_MS = 1000,
 	BATCH = 64, /* requests or pieces dealt with under one lock */
@@ -174,6 +176,7 @@ bool conversation_begin(struct conversation *c,
 		.peer_choking = true,
 		.depth = FIRST_DEPTH,
 		.may_ask = SIZE_MAX,
+		.round_trip_ms = MAX_ROUND_TRIP_MS,
 		.heard_ms = now_ms,
 		.block_ms = now_ms,
 		.sent_ms = now_ms,
@@ -463,10 +466,13 @@ void conversation_arrived(
 	a->memory = memory;
 	c->payload += block->length;
 	a->asked = place < c->asked_count && !c->released[place];
-	if (place < c->asked_count) {
-		c->answered++;
-		remove_asked(c, place);
-	}
+	if (place == c->asked_count)
+		return;
+	c->answered++;
+	/* The least there was is without waiting in its queue. */
+	if (c->block_ms - c->asked_ms[place] < c->round_trip_ms)
+		c->round_trip_ms = c->block_ms - c->asked_ms[place];
+	remove_asked(c, place);
 }
 
 size_t conversation_flush(
@@ -514,7 +520,8 @@ static void measure(struct conversation *c, uint64_t now_ms)
 	c->window_ms = now_ms;
 	c->window_bytes = 0;
 
-	uint64_t depth = c->rate * DEPTH_MS / 1000 / BLOCK_SIZE;
+	uint64_t cover_ms = DEPTH_MS + 2 * c->round_trip_ms;
+	uint64_t depth = c->rate * cover_ms / 1000 / BLOCK_SIZE;
 	if (depth < LEAST_DEPTH)
 		depth = LEAST_DEPTH;
 	if (depth > CONVERSATION_MAX_ASKED)

@@ -108,8 +108,9 @@ struct conversation {
 	uint64_t farewell_ms; /* both complete since; 0: not */
 
 	/* What it gives us, for the depth. */
-	uint64_t rate;      /* bytes a second */
-	uint64_t window_ms; /* the rate's window began */
+	uint64_t rate;          /* bytes a second */
+	uint64_t round_trip_ms; /* the least from a request to its block */
+	uint64_t window_ms;     /* the rate's window began */
 	uint64_t window_bytes;
 };
 

@@ -212,16 +212,33 @@ Test(conversation, the_depth_follows_the_speed)
 	lab_says(c, WIRE_UNCHOKE, now);
 	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
 
-	/* 10 blocks in 100 ms are 100 in a second. */
+	/* 10 blocks in 100 ms are 50 in 400 ms and two round trips. */
 	for (uint32_t i = 0; i < 10; i++)
 		cr_expect(lab_gives(&l, c, i / 4, i % 4, now + 50));
 	cr_expect_eq(
-		lab_count(lab_tick(c, now += 100), "request"), 100 - (32 - 10));
+		lab_count(lab_tick(c, now += 100), "request"), 50 - (32 - 10));
 
 	/* Slower and slower, and never below a few. */
 	for (int i = 0; i < 40; i++)
 		(void)lab_tick(c, now += 100);
 	cr_expect_eq(c->depth, 4);
+	lab_end(c);
+	lab_close(&l);
+}
+
+Test(conversation, the_depth_covers_a_long_way)
+{
+	struct lab l = lab_open(0);
+	struct conversation *c = giving(&l, false);
+	uint64_t now = LAB_START_MS;
+
+	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
+	for (; now < LAB_START_MS + 500; now += 100)
+		(void)lab_tick(c, now);
+	for (uint32_t i = 0; i < 10; i++)
+		cr_expect(lab_gives(&l, c, i / 4, i % 4, now));
+	(void)lab_tick(c, now += 100);
+	cr_expect_eq(c->depth, 10 * (400 + 2 * 500) / 200);
 	lab_end(c);
 	lab_close(&l);
 }
