@@ -48,8 +48,32 @@ struct running {
 	struct progress *progress;
 	struct events *events;
 	struct session *session;
+	bool left_out; /* a torrent was, and told of */
 	int signals;
 };
+
+/* In a session errors are events; the others become some here.  `m`: whose;
+ * NULL: it is not known, or concerns all. */
+static void emit_error(
+	struct running *r, const struct metainfo *m, const struct error *err)
+{
+	if (r->events)
+		events_emit(r->events,
+			&(struct event){.kind = EVENT_ERROR,
+				.torrent = m ? &m->info_hash : NULL,
+				.name = m ? m->name : NULL,
+				.text.message = err->text});
+}
+
+/* One of the torrents cannot be had or shared.  That is told at once, since the
+ * others may take long. */
+static void leave_out(
+	struct running *r, const struct metainfo *m, const struct error *err)
+{
+	emit_error(r, m, err);
+	(void)command_fail(1, err);
+	r->left_out = true;
+}
 
 /* "HOST:PORT", where HOST is no address. */
 static bool split_name(const char *text, char host[HOST_SIZE], uint16_t *ret)
@@ -218,6 +242,14 @@ static bool load_magnet(struct running *r, const char *link, struct error *err)
 	return true;
 }
 
+/* False when none is left: then with an empty error if each was told of. */
+static bool some_left(size_t count, struct error *err)
+{
+	if (count == 0)
+		*err = (struct error){0};
+	return count > 0;
+}
+
 static bool load_torrents(struct running *r, struct error *err)
 {
 	const struct option_list *paths = r->run->torrents;
@@ -230,9 +262,9 @@ static bool load_torrents(struct running *r, struct error *err)
 		const char *word = paths->items[i];
 		if (!(magnet_looks_like(word) ? load_magnet : load_torrent)(
 			    r, word, err))
-			return false;
+			leave_out(r, NULL, err);
 	}
-	return true;
+	return some_left(r->torrent_count + r->magnet_count, err);
 }
 
 /* What --select names has to be in each torrent.  Of a magnet link that is only
@@ -335,6 +367,29 @@ static void obey_second_signal(unsigned seen)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+static bool add_torrents(struct running *r, struct error *err)
+{
+	const struct run *run = r->run;
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->torrent_count; i++) {
+		const struct metainfo *m = &r->torrents[i];
+		if (session_add(r->session, m, run->folder, run->name,
+			    run->mode, err))
+			count++;
+		else
+			leave_out(r, m, err);
+	}
+	for (size_t i = 0; i < r->magnet_count; i++) {
+		if (session_add_magnet(
+			    r->session, &r->magnets[i], run->folder, err))
+			count++;
+		else
+			leave_out(r, NULL, err);
+	}
+	return some_left(count, err);
+}
+
 static bool start(struct running *r, struct error *err)
 {
 	const struct run *run = r->run;
@@ -364,17 +419,8 @@ static bool start(struct running *r, struct error *err)
 	};
 
 	r->session = session_create(&options, r->events, err);
-	if (!r->session)
-		return false;
-	for (size_t i = 0; i < r->torrent_count; i++)
-		if (!session_add(r->session, &r->torrents[i], run->folder,
-			    run->name, run->mode, err))
-			return false;
-	for (size_t i = 0; i < r->magnet_count; i++)
-		if (!session_add_magnet(
-			    r->session, &r->magnets[i], run->folder, err))
-			return false;
-	return session_start(r->session, err);
+	return r->session && add_torrents(r, err) &&
+		session_start(r->session, err);
 }
 
 /* Until every torrent has ended, or a signal came.  Returns how many did. */
@@ -411,15 +457,6 @@ static void finish(struct running *r)
 		close(r->signals);
 }
 
-/* In a session errors are events; the others become some here. */
-static void emit_error(struct running *r, const struct error *err)
-{
-	if (r->events)
-		events_emit(r->events,
-			&(struct event){.kind = EVENT_ERROR,
-				.text.message = err->text});
-}
-
 int run_session(const struct run *run)
 {
 	struct running r = {.run = run, .signals = -1};
@@ -440,14 +477,17 @@ int run_session(const struct run *run)
 		status = 2;
 	}
 	if (!loaded || !catch_signals(&r, &err) || !start(&r, &err)) {
-		emit_error(&r, &err);
+		if (err.text[0] != '\0')
+			emit_error(&r, NULL, &err);
 		goto out;
 	}
 	obey_second_signal(wait_for_end(&r));
-	if (session_stop(r.session, &err))
-		status = 0;
+	if (session_stop(r.session, &err)) {
+		status = r.left_out ? 1 : 0;
+		err = (struct error){0};
+	}
 
 out:
 	finish(&r);
-	return status == 0 ? 0 : command_fail(status, &err);
+	return err.text[0] == '\0' ? status : command_fail(status, &err);
 }

@@ -155,9 +155,13 @@ bool session_add(struct session *s, const struct metainfo *m,
 
 	if (i == MAX_TORRENTS)
 		return error_set(err, "%s: too many torrents", m->name);
+	if (!session_torrent_init(&ctx->torrents[i], ctx, (int)i, m, folder,
+		    name, mode, piece_order(s), err)) {
+		session_torrent_finish(&ctx->torrents[i]);
+		return false;
+	}
 	ctx->torrent_count++;
-	return session_torrent_init(&ctx->torrents[i], ctx, (int)i, m, folder,
-		name, mode, piece_order(s), err);
+	return true;
 }
 
 bool session_add_magnet(struct session *s, const struct magnet *magnet,
@@ -168,9 +172,13 @@ bool session_add_magnet(struct session *s, const struct magnet *magnet,
 
 	if (i == MAX_TORRENTS)
 		return error_set(err, "magnet link: too many torrents");
+	if (!session_torrent_init_magnet(&ctx->torrents[i], ctx, (int)i, magnet,
+		    folder, piece_order(s), err)) {
+		session_torrent_finish(&ctx->torrents[i]);
+		return false;
+	}
 	ctx->torrent_count++;
-	return session_torrent_init_magnet(&ctx->torrents[i], ctx, (int)i,
-		magnet, folder, piece_order(s), err);
+	return true;
 }
 
 /* ---- trackers ---- */
