@@ -11,7 +11,7 @@ static const uint64_t NEVER = UINT64_MAX;
  * those before it. */
 static struct announce_schedule *schedule(const unsigned *tiers, size_t count)
 {
-	struct announce_schedule_tracker t[MAX];
+	struct announce_schedule_tracker t[MAX] = {0};
 
 	for (size_t i = 0; i < count; i++)
 		t[i] = (struct announce_schedule_tracker){
