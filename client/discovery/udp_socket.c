@@ -40,7 +40,7 @@ struct udp_socket {
 	bool running;
 	struct dht_entrances *entrances;
 	atomic_bool stopping;
-	atomic_bool lonely; /* the DHT knows nobody */
+	atomic_size_t nodes; /* that the DHT knows */
 
 	/* The thread's own. */
 	struct dht *dht;
@@ -100,6 +100,8 @@ bool udp_socket_forget(struct udp_socket *u, const struct info_hash *torrent)
 		&(struct letter){.kind = LETTER_FORGET, .torrent = *torrent});
 }
 
+size_t udp_socket_nodes(const struct udp_socket *u) { return u->nodes; }
+
 void udp_socket_node(struct udp_socket *u, const struct endpoint *node)
 {
 	(void)post(u, &(struct letter){.kind = LETTER_NODE, .node = *node});
@@ -116,7 +118,7 @@ static bool on_lonely(void *ctx)
 {
 	struct udp_socket *u = ctx;
 
-	return u->lonely;
+	return u->nodes == 0;
 }
 
 static void read_letters(struct udp_socket *u, uint64_t now_ms)
@@ -231,7 +233,7 @@ static void *run(void *arg)
 
 		read_letters(u, now);
 		unsigned wait_ms = dht_tick(u->dht, now);
-		u->lonely = dht_node_count(u->dht) == 0;
+		u->nodes = dht_node_count(u->dht);
 		if (now >= u->save_ms) {
 			u->save_ms = now + SAVE_MS;
 			save(u);
@@ -304,7 +306,6 @@ static bool start(struct udp_socket *u, struct error *err)
 	u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	u->dht = dht_create(&dht, now);
 	u->save_ms = now + SAVE_MS;
-	u->lonely = true;
 	if (!u->dht || u->wake_fd < 0 ||
 		pthread_create(&u->thread, NULL, run, u) != 0)
 		return error_set(err, "DHT: out of memory or threads");

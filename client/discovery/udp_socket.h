@@ -48,6 +48,9 @@ bool udp_socket_forget(struct udp_socket *u, const struct info_hash *torrent);
 /* A node of the DHT is said to be there.  No matter if it is lost. */
 void udp_socket_node(struct udp_socket *u, const struct endpoint *node);
 
+/* How many nodes the DHT knows. */
+size_t udp_socket_nodes(const struct udp_socket *u);
+
 /* End, save and free; NULL is allowed. */
 void udp_socket_destroy(struct udp_socket *u);
 

@@ -19,6 +19,7 @@
 #include "client/session/stall.h"
 #include "client/session/worker_pool.h"
 #include "client/storage/storage.h"
+#include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
 #include "shared/metainfo.h"
@@ -44,6 +45,7 @@ struct watch {
 	bool dht, dht_hungry;          /* what the DHT was told, ... */
 	uint16_t dht_port;             /* ... and where we can be dialled */
 	bool lsd;                      /* and LSD */
+	uint64_t heard[FROM_LSD + 1];  /* addresses, by their source */
 	uint64_t downloaded, uploaded; /* at the last progress */
 	double down, up;               /* bytes a second, smoothed */
 
@@ -194,6 +196,7 @@ static void handle(
 	case FROM_PEX:
 	case FROM_DHT:
 	case FROM_LSD:
+		c->watches[got->torrent].heard[got->source]++;
 		peer_book_heard(c->book, got->torrent, &got->address,
 			got->source, now_ms);
 		break;
@@ -322,6 +325,27 @@ static void look_after(
 		end_torrent(c, st);
 }
 
+static struct stall_sources sources_of(
+	const struct coordinator *c, const struct session_torrent *st)
+{
+	const struct watch *w = &c->watches[st->index];
+	const struct udp_socket *udp = c->session->udp;
+	bool public = is_public(st);
+
+	return (struct stall_sources){
+		.private = st->m->private,
+		.trackers = st->m->tracker_count,
+		.dht = udp && public,
+		.dht_nodes = udp ? udp_socket_nodes(udp) : 0,
+		.dht_heard = w->heard[FROM_DHT],
+		.lsd = c->session->lsd && public,
+		.lsd_heard = w->heard[FROM_LSD],
+		.pex_heard = w->heard[FROM_PEX],
+		.web_seeds = st->magnet ? st->magnet->web_seed_count
+					: st->m->web_seed_count,
+	};
+}
+
 /* Nothing comes: say why, once for each reason and now and then again. */
 static void tell_stall(
 	struct coordinator *c, struct session_torrent *st, uint64_t now_ms)
@@ -329,6 +353,7 @@ static void tell_stall(
 	struct watch *w = &c->watches[st->index];
 	struct worker_counts counts = worker_pool_counts(c->pool, st->index);
 	char tracker[sizeof(st->tracker_word)];
+	char web_seed[sizeof(st->web_seed_word)];
 	char reason[STALL_TEXT_SIZE];
 
 	if (st->state != STATE_LEECHING || st->downloaded != w->moved ||
@@ -342,6 +367,7 @@ static void tell_stall(
 		return;
 	pthread_mutex_lock(&st->lock);
 	memcpy(tracker, st->tracker_word, sizeof(tracker));
+	memcpy(web_seed, st->web_seed_word, sizeof(web_seed));
 	pthread_mutex_unlock(&st->lock);
 	struct stall_facts facts = {
 		.connected = counts.connected,
@@ -352,8 +378,10 @@ static void tell_stall(
 		.addresses = peer_book_count(c->book, st->index),
 		.dialling = counts.dialling > 0,
 		.missing = torrent_first_missing(st->torrent),
-		.tracker = tracker,
+		.sources = sources_of(c, st),
 	};
+	facts.sources.tracker = tracker;
+	facts.sources.web_seed = web_seed;
 	stall_reason(&facts, reason);
 	if (strcmp(reason, w->stall) == 0 &&
 		now_ms - w->told_ms < STALL_REPEAT_MS)

@@ -214,19 +214,39 @@ static void take_peers(void *arg, const struct endpoint *peers, size_t count)
 	}
 }
 
+/* "HOST:PORT" of a tracker's URL: what may be told to anybody. */
+static const char *url_host(const char *url, int *ret_len)
+{
+	enum { SHOWN = 80 };
+	const char *start = strstr(url, "://");
+
+	start = start ? start + 3 : url;
+	size_t len = strcspn(start, "/?#");
+	const char *at = memrchr(start, '@', len);
+	if (at) {
+		len -= (size_t)(at + 1 - start);
+		start = at + 1;
+	}
+	*ret_len = len < SHOWN ? (int)len : SHOWN;
+	return start;
+}
+
 static void report_announce(void *arg, const char *url,
 	enum announce_event event, size_t count, const char *error)
 {
 	struct session_torrent *st = arg;
 
+	int host_len;
+	const char *host = url_host(url, &host_len);
+
 	pthread_mutex_lock(&st->lock);
 	if (error)
 		snprintf(st->tracker_word, sizeof(st->tracker_word),
-			"the tracker said: %s", error);
+			"tracker %.*s: %s", host_len, host, error);
 	else
 		snprintf(st->tracker_word, sizeof(st->tracker_word),
-			"the tracker gave %zu address%s", count,
-			count == 1 ? "" : "es");
+			"tracker %.*s gave %zu address%s", host_len, host,
+			count, count == 1 ? "" : "es");
 	pthread_mutex_unlock(&st->lock);
 	session_torrent_emit(arg,
 		&(struct event){.kind = EVENT_ANNOUNCE,

@@ -72,8 +72,9 @@ struct session_torrent {
 
 	pthread_mutex_t lock;
 	/* Guarded by `lock`. */
-	struct error error;     /* why it failed */
-	char tracker_word[160]; /* how the last announce went; "" at first */
+	struct error error;      /* why it failed */
+	char tracker_word[200];  /* how the last announce went; "" at first */
+	char web_seed_word[160]; /* what was wrong with one last; "": nothing */
 	bool watched;    /* content is complete: look for changes of it */
 	bool suspicious; /* `suspect` is in use */
 	struct bitfield suspect; /* to be hashed again before it is served */

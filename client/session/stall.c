@@ -3,21 +3,87 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "shared/writer.h"
+
+/* What does not fit is left out. */
+enum { SOURCES_SIZE = STALL_TEXT_SIZE - 100 };
+
+static void write_tracker(struct writer *w, const struct stall_sources *s)
+{
+	if (s->trackers == 0)
+		writer_text(w, "no tracker");
+	else if (s->tracker[0] == '\0')
+		writer_text(w, "no tracker has answered yet");
+	else
+		writer_text(w, s->tracker);
+}
+
+static void write_dht(struct writer *w, const struct stall_sources *s)
+{
+	if (!s->dht)
+		writer_text(w, "; no DHT");
+	else if (s->dht_nodes == 0)
+		writer_text(w, "; DHT: no node answers");
+	else
+		writer_format(w, "; DHT: %zu node%s, %" PRIu64 " address%s",
+			s->dht_nodes, s->dht_nodes == 1 ? "" : "s",
+			s->dht_heard, s->dht_heard == 1 ? "" : "es");
+}
+
+static void write_lsd(struct writer *w, const struct stall_sources *s)
+{
+	if (!s->lsd)
+		writer_text(w, "; no LSD");
+	else if (s->lsd_heard == 0)
+		writer_text(w, "; LSD: nobody in the local network");
+	else
+		writer_format(w, "; LSD: heard of peers %" PRIu64 " time%s",
+			s->lsd_heard, s->lsd_heard == 1 ? "" : "s");
+}
+
+static void write_web_seeds(struct writer *w, const struct stall_sources *s)
+{
+	if (s->web_seeds == 0)
+		return;
+	if (s->web_seed[0] == '\0')
+		writer_text(w, "; web seeds: no answer yet");
+	else
+		writer_format(w, "; web seed %s", s->web_seed);
+}
+
+/* What each source said. */
+static void write_sources(const struct stall_sources *s, char ret[SOURCES_SIZE])
+{
+	struct writer w = writer_of(ret, SOURCES_SIZE - 1);
+
+	write_tracker(&w, s);
+	if (s->private) {
+		writer_text(&w, "; private, so nobody else is asked");
+	} else {
+		write_dht(&w, s);
+		write_lsd(&w, s);
+	}
+	if (s->pex_heard > 0)
+		writer_format(&w, "; peers told of %" PRIu64 " address%s",
+			s->pex_heard, s->pex_heard == 1 ? "" : "es");
+	write_web_seeds(&w, s);
+	ret[writer_len(&w)] = '\0';
+}
+
 const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 {
-	const char *tracker = f->tracker[0] != '\0'
-		? f->tracker
-		: "no tracker has been asked";
+	char sources[SOURCES_SIZE];
 	unsigned asked = f->offering - f->choking - f->limited;
 
+	write_sources(&f->sources, sources);
 	if (f->connected == 0 && f->addresses == 0 && !f->dialling)
 		snprintf(ret, STALL_TEXT_SIZE, "no peers are known: %s",
-			tracker);
+			sources);
 	else if (f->connected == 0)
 		snprintf(ret, STALL_TEXT_SIZE,
 			"none of the known peers can be reached (%zu to be "
 			"tried again): %s",
-			f->addresses, tracker);
+			f->addresses, sources);
 	else if (f->offering == 0)
 		snprintf(ret, STALL_TEXT_SIZE,
 			"piece %u has no copies among %u %s", f->missing,

@@ -11,19 +11,34 @@
 enum {
 	STALL_MS = 10 * 1000,        /* nothing came for so long */
 	STALL_REPEAT_MS = 60 * 1000, /* the same reason is told again */
-	STALL_TEXT_SIZE = 256,
+	STALL_TEXT_SIZE = 512,
+};
+
+/* Where peers come from, and what came. */
+struct stall_sources {
+	bool private;        /* then there are the tracker and web seeds only */
+	size_t trackers;     /* that the torrent names */
+	const char *tracker; /* how the last announce went; "": none ended */
+	bool dht;            /* it is in use, */
+	size_t dht_nodes;    /* with so many nodes, ... */
+	uint64_t dht_heard;  /* ... who told us of so many addresses */
+	bool lsd;            /* in use */
+	uint64_t lsd_heard;
+	uint64_t pex_heard;   /* addresses by other peers */
+	size_t web_seeds;     /* that the torrent names */
+	const char *web_seed; /* what is wrong with one; "": nothing yet */
 };
 
 struct stall_facts {
-	unsigned connected;  /* peers */
-	unsigned choking;    /* of these, those that do not let us ask */
-	unsigned offering;   /* of these, those that have something we lack */
-	unsigned limited;    /* of these, those the download limit makes wait */
-	uint64_t limit;      /* that limit, bytes a second */
-	size_t addresses;    /* known, and not connected */
-	bool dialling;       /* workers are trying some of them */
-	uint32_t missing;    /* the first piece that is missing */
-	const char *tracker; /* how the last announce went; "": none was made */
+	unsigned connected; /* peers */
+	unsigned choking;   /* of these, those that do not let us ask */
+	unsigned offering;  /* of these, those that have something we lack */
+	unsigned limited;   /* of these, those the download limit makes wait */
+	uint64_t limit;     /* that limit, bytes a second */
+	size_t addresses;   /* known, and not connected */
+	bool dialling;      /* workers are trying some of them */
+	uint32_t missing;   /* the first piece that is missing */
+	struct stall_sources sources;
 };
 
 /* Writes the reason into `ret`; returns it. */

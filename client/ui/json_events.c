@@ -174,6 +174,8 @@ static void put_mapped(struct event_line *line, const struct event *event)
 
 static void put_keys(struct event_line *line, const struct event *event)
 {
+	char text[SHOWN_SIZE];
+
 	switch (event->kind) {
 	case EVENT_LISTENING:
 		event_line_number(line, "port", event->listening.port);
@@ -215,7 +217,9 @@ static void put_keys(struct event_line *line, const struct event *event)
 		put_mapped(line, event);
 		break;
 	case EVENT_STALLED:
-		event_line_text(line, "reason", event->text.message);
+		event_line_text(line, "reason",
+			hide_keys_in_text(
+				event->text.message, text, sizeof(text)));
 		break;
 	}
 }

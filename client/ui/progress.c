@@ -593,6 +593,7 @@ static void tell(
 	const struct progress *p, const struct event *event, bool new_trouble)
 {
 	char name[SHOWN_SIZE];
+	char open[SHOWN_SIZE]; /* without keys, but not escaped yet */
 	char message[SHOWN_SIZE];
 
 	text_escape_str(event->name ? event->name : "", name, sizeof(name));
@@ -602,7 +603,8 @@ static void tell(
 		log_warning("%s", message);
 		break;
 	case EVENT_STALLED:
-		text_escape_str(event->text.message, message, sizeof(message));
+		hide_keys_in_text(event->text.message, open, sizeof(open));
+		text_escape_str(open, message, sizeof(message));
 		log_warning("%s: nothing is coming: %s", name, message);
 		break;
 	case EVENT_MAPPED:

@@ -1,6 +1,9 @@
 """Why is nothing coming?  The `stalled` event says it, from what the client knows itself."""
+import os
+
 import pytest
 
+from dhtnode import DhtNode
 from fakepeer import mute
 from programs import patience
 from torrents import noise
@@ -28,12 +31,34 @@ def seeder(stalled, host, **kw):
 
 
 def test_nobody_is_known(lab, stalled):
-    assert stalled().startswith("no peers are known")
+    assert stalled() == "no peers are known: no tracker; no DHT; no LSD"
 
 
 def test_what_the_tracker_said_about_it(lab, stalled):
     tracker = lab.http_tracker(answer=lambda *_: b"d14:failure reason9:not todaye")
-    assert "not today" in stalled(announce=tracker.url)
+    assert stalled(announce=tracker.url) == "no peers are known: tracker 127.0.0.1:%d: not today; no DHT; no LSD" % tracker.port
+
+
+def test_a_key_in_what_the_tracker_said_is_not_told(lab, stalled):
+    tracker = lab.http_tracker(answer=lambda *_: b"d14:failure reason53:banned: 0123456789abcdef0123456789abcdef, do not ask!e")
+    reason = stalled(announce=tracker.url + "?passkey=0123456789abcdef0123456789abcdef")
+    assert "banned" in reason and "0123456789abcdef" not in reason
+
+
+def test_which_source_said_what(lab):
+    content = lab.noise_file("source/file", 8 * PIECE)
+    node = lab.serve(DhtNode())
+    torrent = lab.torrent(content, PIECE, "http://127.0.0.1:1/announce", **{"url-list": "http://127.0.0.1:1/"})
+    leech = lab.leech(torrent, lab.path("out"), "--dht-node", node.address, dht=True, env={**os.environ, "XDG_STATE_HOME": str(lab.path("s"))})
+    reason = leech.wait_for("stalled", timeout=25)["reason"]
+    assert reason.startswith("no peers are known: tracker 127.0.0.1:1: Connection refused; DHT: 1 node, 0 addresses; no LSD; web seed 127.0.0.1:1")
+
+
+def test_a_private_torrent_asks_its_tracker_only(lab):
+    content = lab.noise_file("source/file", 8 * PIECE)
+    torrent = lab.torrent(content, PIECE, info={"private": 1})
+    leech = lab.leech(torrent, lab.path("out"), dht=True)
+    assert leech.wait_for("stalled", timeout=25)["reason"] == "no peers are known: no tracker; private, so nobody else is asked"
 
 
 def test_all_peers_choke_us(lab, stalled):

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "client/session/stall.h"
 
@@ -8,48 +9,60 @@ Test(stall, the_reason_follows_from_the_counters)
 		struct stall_facts facts;
 		const char *reason;
 	} cases[] = {
-		{{.tracker = ""},
-			"no peers are known: no tracker has been asked"},
-		{{.tracker = "the tracker said: Connection refused"},
-			"no peers are known: the tracker said: Connection "
-			"refused"},
-		{{.addresses = 3, .tracker = "the tracker gave 3 addresses"},
+		{{.sources = {.private = true}},
+			"no peers are known: no tracker; private, so nobody "
+			"else is asked"},
+		{{.sources = {.trackers = 2, .tracker = ""}},
+			"no peers are known: no tracker has answered yet; no "
+			"DHT; no LSD"},
+		{{.addresses = 3,
+			 .sources = {.trackers = 1,
+				 .tracker = "tracker a:1 gave 3 addresses",
+				 .dht = true,
+				 .lsd = true}},
 			"none of the known peers can be reached (3 to be tried "
-			"again): the tracker gave 3 addresses"},
-		{{.dialling = true, .tracker = "the tracker gave 1 addresses"},
+			"again): tracker a:1 gave 3 addresses; DHT: no node "
+			"answers; LSD: nobody in the local network"},
+		{{.dialling = true,
+			 .sources = {.dht = true,
+				 .dht_nodes = 34,
+				 .dht_heard = 1,
+				 .lsd = true,
+				 .lsd_heard = 2,
+				 .pex_heard = 7,
+				 .web_seeds = 1,
+				 .web_seed = "h: HTTP 404"}},
 			"none of the known peers can be reached (0 to be tried "
-			"again): the tracker gave 1 addresses"},
-		{{.connected = 4, .missing = 17, .tracker = ""},
+			"again): no tracker; DHT: 34 nodes, 1 address; LSD: "
+			"heard of peers 2 times; peers told of 7 addresses; "
+			"web seed h: HTTP 404"},
+		{{.sources = {.web_seeds = 2, .web_seed = ""}},
+			"no peers are known: no tracker; no DHT; no LSD; web "
+			"seeds: no answer yet"},
+		{{.connected = 4, .missing = 17},
 			"piece 17 has no copies among 4 peers"},
-		{{.connected = 1, .tracker = ""},
-			"piece 0 has no copies among 1 peer"},
-		{{.connected = 4, .offering = 2, .choking = 2, .tracker = ""},
+		{{.connected = 1}, "piece 0 has no copies among 1 peer"},
+		{{.connected = 4, .offering = 2, .choking = 2},
 			"all 2 peers that have what we lack choke us"},
-		{{.connected = 4, .offering = 1, .choking = 1, .tracker = ""},
+		{{.connected = 4, .offering = 1, .choking = 1},
 			"the 1 peer that has what we lack chokes us"},
-		{{.connected = 4, .offering = 3, .choking = 1, .tracker = ""},
+		{{.connected = 4, .offering = 3, .choking = 1},
 			"no answer to the requests made of 2 peers"},
 		{{.connected = 3,
 			 .offering = 3,
 			 .choking = 1,
 			 .limited = 2,
-			 .limit = 1024,
-			 .tracker = ""},
+			 .limit = 1024},
 			"the download limit of 1024 bytes a second is used up; "
 			"2 peers wait for it"},
-		{{.connected = 3,
-			 .offering = 1,
-			 .limited = 1,
-			 .limit = 1,
-			 .tracker = ""},
+		{{.connected = 3, .offering = 1, .limited = 1, .limit = 1},
 			"the download limit of 1 bytes a second is used up; "
 			"1 peer waits for it"},
 		{{.connected = 3,
 			 .offering = 3,
 			 .choking = 1,
 			 .limited = 1,
-			 .limit = 1024,
-			 .tracker = ""},
+			 .limit = 1024},
 			"no answer to the requests made of 1 peer"},
 	};
 	char text[STALL_TEXT_SIZE];
@@ -57,4 +70,17 @@ Test(stall, the_reason_follows_from_the_counters)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		cr_expect_str_eq(
 			stall_reason(&cases[i].facts, text), cases[i].reason);
+}
+
+Test(stall, long_words_of_others_are_cut)
+{
+	char word[2 * STALL_TEXT_SIZE];
+	char text[STALL_TEXT_SIZE];
+	struct stall_facts facts = {
+		.sources = {.trackers = 1, .tracker = word, .web_seed = ""}};
+
+	memset(word, 'x', sizeof(word) - 1);
+	word[sizeof(word) - 1] = '\0';
+	stall_reason(&facts, text);
+	cr_expect_str_eq(text, "no peers are known: ");
 }
