@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/discovery/http_request.h"
 #include "shared/announce_http.h"
 #include "shared/buffer.h"
 #include "shared/clock.h"
@@ -14,15 +15,11 @@
 
 enum {
 	MAX_TIME_MS = 30 * 1000,
-	CONNECT_TIME_MS = 10 * 1000, /* look-up, TCP and TLS */
-	POLL_MS = 100,               /* how soon a changed give_up_ms is seen */
-	OTHER_FAMILY_MS = 2 * 1000,  /* to answer after the first one has */
-	MAX_REDIRECTS = 5,
+	POLL_MS = 100,              /* how soon a changed give_up_ms is seen */
+	OTHER_FAMILY_MS = 2 * 1000, /* to answer after the first one has */
 	MAX_BODY = 2 * 1024 * 1024, /* decompressed */
 	MAX_HEADERS = 256 * 1024,   /* of all redirects together */
 };
-
-static const char ALLOWED[] = "http,https";
 
 enum { MAX_TRANSFERS = 2 }; /* IPv4 and IPv6 */
 
@@ -77,20 +74,6 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
 	return t->headers_too_long ? 0 : size * count;
 }
 
-static bool set_bind(CURL *curl, const struct endpoint *bind)
-{
-	char address[ENDPOINT_TEXT_SIZE];
-	char interface[sizeof("host!") + ENDPOINT_TEXT_SIZE];
-
-	snprintf(interface, sizeof(interface), "host!%s",
-		endpoint_print_ip(bind, address));
-	return curl_easy_setopt(curl, CURLOPT_INTERFACE, interface) ==
-		CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_IPRESOLVE,
-			endpoint_is_v4(bind) ? CURL_IPRESOLVE_V4
-					     : CURL_IPRESOLVE_V6) == CURLE_OK;
-}
-
 static bool set_options(CURL *curl, const char *url,
 	const struct endpoint *bind, struct transfer *t)
 {
@@ -99,34 +82,13 @@ static bool set_options(CURL *curl, const char *url,
 	ok &= !curl_easy_setopt(curl, CURLOPT_URL, url);
 	ok &= !curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
 	ok &= !curl_easy_setopt(curl, CURLOPT_IPRESOLVE, t->resolve);
-	ok &= !curl_easy_setopt(curl, CURLOPT_USERAGENT, "tbt/" TBT_VERSION);
-	ok &= !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	ok &= !curl_easy_setopt(
-		curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIME_MS);
-	/* A name that is being looked up must not hold up our end: the
-	 * library leaves its thread to end by itself. */
-	ok &= !curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-
-	ok &= !curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, ALLOWED);
-	ok &= !curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, ALLOWED);
-	ok &= !curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-	ok &= !curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
-	ok &= !curl_easy_setopt(
-		curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	ok &= !curl_easy_setopt(curl, CURLOPT_HTTP09_ALLOWED, 0L);
-	/* "http://admin:admin@192.168.0.1/" in a torrent, or in a redirect,
-	 * would make us knock at other people's doors. */
-	ok &= !curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_NONE);
-	ok &= !curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-
 	ok &= !curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
-	if (bind != NULL)
-		ok &= set_bind(curl, bind);
-	return ok;
+	/* Last, since an address allows its own family only. */
+	return ok && http_request_prepare(curl, bind);
 }
 
 /* Why the transfer failed, without the URL. */
@@ -145,13 +107,14 @@ static bool explain(
 					      sizeof(words)));
 	case CURLE_OPERATION_TIMEDOUT:
 		return error_set(
-			err, "timed out after %d s", CONNECT_TIME_MS / 1000);
+			err, "timed out after %d s", HTTP_CONNECT_MS / 1000);
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return error_set(err, "host not found");
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return error_set(err, "certificate not valid");
 	case CURLE_TOO_MANY_REDIRECTS:
-		return error_set(err, "more than %d redirects", MAX_REDIRECTS);
+		return error_set(
+			err, "more than %d redirects", HTTP_MAX_REDIRECTS);
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		return error_set(err,
 			"redirected to something that is not "

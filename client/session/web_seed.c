@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "client/discovery/http_request.h"
 #include "client/discovery/web_seed_url.h"
 #include "client/session/block_run.h"
 #include "client/session/events.h"
@@ -36,11 +37,9 @@ enum {
 	QUICK_MS = 1000,
 	SLOW_MS = 4000,
 
-	CONNECT_MS = 10 * 1000, /* look-up, TCP and TLS */
 	/* Less than so much has come in so long: given up. */
 	STALL_MS = 30 * 1000,
 	STALL_BYTES = 4096,
-	MAX_REDIRECTS = 5,
 	MAX_HEADERS = 64 * 1024, /* of one request, all redirects together */
 
 	BACK_OFF_MS = 5 * 1000, /* after a failure; doubling */
@@ -56,8 +55,6 @@ enum {
 	STACK_SIZE = 512 * 1024,
 	HOST_SIZE = 128,
 };
-
-static const char ALLOWED[] = "http,https";
 
 /* One request under way. */
 struct request {
@@ -358,43 +355,11 @@ static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
 
 /* ---- requests ---- */
 
-static bool set_bind(CURL *curl, const struct endpoint *bind)
-{
-	char address[ENDPOINT_TEXT_SIZE];
-	char interface[sizeof("host!") + ENDPOINT_TEXT_SIZE];
-
-	snprintf(interface, sizeof(interface), "host!%s",
-		endpoint_print_ip(bind, address));
-	return !curl_easy_setopt(curl, CURLOPT_INTERFACE, interface) &&
-		!curl_easy_setopt(curl, CURLOPT_IPRESOLVE,
-			endpoint_is_v4(bind) ? CURL_IPRESOLVE_V4
-					     : CURL_IPRESOLVE_V6);
-}
-
 /* What is the same for all requests to a web seed. */
 static bool set_options(struct web_seed *w)
 {
-	const struct endpoint *bind = w->all->st->session->bind;
 	CURL *curl = w->curl;
-	bool ok = true;
-
-	ok &= !curl_easy_setopt(curl, CURLOPT_USERAGENT, "tbt/" TBT_VERSION);
-	ok &= !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	/* A name that is being looked up must not hold up our end. */
-	ok &= !curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-	ok &= !curl_easy_setopt(
-		curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-
-	ok &= !curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, ALLOWED);
-	ok &= !curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, ALLOWED);
-	ok &= !curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-	ok &= !curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
-	ok &= !curl_easy_setopt(
-		curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	ok &= !curl_easy_setopt(curl, CURLOPT_HTTP09_ALLOWED, 0L);
-	/* As for trackers: nobody makes us knock at doors with a password. */
-	ok &= !curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_NONE);
-	ok &= !curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	bool ok = http_request_prepare(curl, w->all->st->session->bind);
 
 	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
 	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, w);
@@ -402,7 +367,7 @@ static bool set_options(struct web_seed *w)
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEDATA, w);
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, w);
-	return ok && (bind == NULL || set_bind(curl, bind));
+	return ok;
 }
 
 /* Let what the rate limit has held up go on, when it is time or we were woken.
