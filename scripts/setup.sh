@@ -32,6 +32,7 @@ library libxxhash libxxhash-dev
 library miniupnpc libminiupnpc-dev
 header natpmp.h libnatpmp-dev
 library hiredis libhiredis-dev
+header uthash.h uthash-dev
 '
 packages_for_tests='
 library criterion libcriterion-dev
