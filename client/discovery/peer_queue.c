@@ -44,6 +44,7 @@ static enum origin origin_of(enum candidate_source source)
 	case FROM_LISTENER:
 	case FROM_GREETING:
 	case FROM_TRADER:
+	case FROM_MIRROR:
 		return ORIGIN_OUTSIDE;
 	}
 	return ORIGIN_OUTSIDE;

@@ -26,6 +26,7 @@ enum candidate_source {
 	FROM_JUDGE,    /* no candidate: `address` gave bad data, ban it */
 	FROM_KEEPER,   /* no candidate: `torrent` has changed its state */
 	FROM_TRADER,   /* no candidate: a peer wants to be unchoked */
+	FROM_MIRROR,   /* no candidate: `address` is what a peer sees us as */
 };
 
 /* How a conversation ended, for the book's rules about the address. */
@@ -48,6 +49,8 @@ struct candidate {
 	int torrent; /* index in the session; -1: not known (an accepted one) */
 	struct endpoint address;
 	int socket; /* an accepted connection, or -1: still to be dialled */
+
+	struct endpoint by; /* FROM_MIRROR only: who does */
 
 	/* FROM_WORKER only. */
 	enum peer_end ended;

@@ -146,6 +146,7 @@ static void greet(struct conversation *c)
 		&(struct extended_handshake){
 			.port = c->port,
 			.reqq = CONVERSATION_MAX_WANTED,
+			.yourip = c->peer.pick.address,
 			.upload_only = c->told_upload_only,
 		});
 }

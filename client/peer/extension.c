@@ -26,6 +26,42 @@ static void write_number(
 	bencode_write_int(w, value);
 }
 
+enum { IP_SIZE = 16, V4_SIZE = 4, V4_AT = IP_SIZE - V4_SIZE };
+
+static bool is_unspecified(const struct endpoint *e)
+{
+	static const uint8_t none[IP_SIZE];
+
+	return memcmp(e->ip, none, sizeof(none)) == 0;
+}
+
+static void write_ip(struct bencode_writer *w, const struct endpoint *e)
+{
+	size_t at = endpoint_is_v4(e) ? V4_AT : 0;
+
+	if (is_unspecified(e))
+		return;
+	bencode_write_key(w, "yourip");
+	bencode_write_string(w, e->ip + at, IP_SIZE - at);
+}
+
+/* 4 or 16 bytes; anything else says nothing. */
+static struct endpoint find_ip(struct span dict)
+{
+	struct endpoint e = {0};
+	struct span ip;
+
+	if (!bencode_find_string(dict, "yourip", &ip))
+		return e;
+	if (ip.len == V4_SIZE) {
+		memset(e.ip + V4_AT - 2, 0xff, 2);
+		memcpy(e.ip + V4_AT, ip.at, V4_SIZE);
+	} else if (ip.len == IP_SIZE) {
+		memcpy(e.ip, ip.at, IP_SIZE);
+	}
+	return e;
+}
+
 void extension_write_handshake(
 	struct writer *w, const struct extended_handshake *h)
 {
@@ -48,6 +84,7 @@ void extension_write_handshake(
 		bencode_write_key(&b, "v");
 		bencode_write_text(&b, h->client);
 	}
+	write_ip(&b, &h->yourip);
 	bencode_dict_close(&b);
 
 	if (out.failed)
@@ -100,6 +137,7 @@ bool extension_read_handshake(
 	h.upload_only = find_number(dict, "upload_only", UINT32_MAX) != 0;
 	if (bencode_find_string(dict, "v", &client))
 		text_utf8_repair(client, h.client, sizeof(h.client));
+	h.yourip = find_ip(dict);
 	*ret = h;
 	return true;
 }

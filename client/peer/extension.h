@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "client/peer/handshake.h"
+#include "shared/endpoint.h"
 #include "shared/span.h"
 #include "shared/writer.h"
 
@@ -39,6 +40,8 @@ struct extended_handshake {
 	uint32_t metadata_size;        /* 0: not said or out of bounds */
 	bool upload_only;              /* BEP 21 */
 	char client[CLIENT_NAME_SIZE]; /* `v`: valid UTF-8, unescaped; "" */
+	struct endpoint yourip; /* how the other side is seen, without port;
+				   all 0: not said */
 };
 
 /* Write the payload (after the extended id).  Kinds whose id is 0 are left

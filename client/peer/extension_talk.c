@@ -53,6 +53,7 @@ void extension_talk_greet(const struct extension_talk *t, struct buffer *out,
 		.reqq = facts->reqq,
 		.metadata_size = (uint32_t)t->m->info.len,
 		.upload_only = facts->upload_only,
+		.yourip = facts->yourip,
 		.client = "tbt " TBT_VERSION,
 	};
 
@@ -77,6 +78,7 @@ static bool handshake(struct extension_talk *t, struct span payload)
 	if (theirs.port != 0)
 		t->listen_port = theirs.port;
 	t->upload_only = theirs.upload_only;
+	t->seen_as = theirs.yourip;
 	memcpy(t->ids, theirs.ids, sizeof(t->ids));
 	memcpy(t->client, theirs.client, sizeof(t->client));
 	return true;

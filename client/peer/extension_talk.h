@@ -34,6 +34,7 @@ struct extension_talk {
 	uint32_t reqq;                 /* requests that it takes at once */
 	uint16_t listen_port;          /* its `p`; 0: not said */
 	bool upload_only;              /* BEP 21 */
+	struct endpoint seen_as;       /* by it, we are; all 0: not said */
 	char client[CLIENT_NAME_SIZE]; /* its `v`; "" */
 
 	uint64_t metadata_given; /* bytes */
@@ -51,8 +52,8 @@ struct extension_talk {
 void extension_talk_begin(struct extension_talk *t, const struct metainfo *m,
 	bool spoken, bool pex, uint64_t now_ms);
 
-/* Our handshake, if it is spoken.  Of `facts` the port, `reqq` and upload_only
- * are taken. */
+/* Our handshake, if it is spoken.  Of `facts` the port, `reqq`, upload_only and
+ * yourip are taken. */
 void extension_talk_greet(const struct extension_talk *t, struct buffer *out,
 	const struct extended_handshake *facts);
 

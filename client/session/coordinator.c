@@ -191,6 +191,9 @@ static void handle(
 	case FROM_TRADER:
 		c->trade = true;
 		break;
+	case FROM_MIRROR:
+		peer_book_seen_as(c->book, &got->address, &got->by);
+		break;
 	case FROM_USER:
 	case FROM_TRACKER:
 	case FROM_PEX:

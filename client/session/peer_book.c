@@ -9,6 +9,7 @@
 
 #include "client/session/due_heap.h"
 #include "client/session/host_book.h"
+#include "client/session/peer_priority.h"
 
 /* How long an address waits. */
 enum {
@@ -70,7 +71,15 @@ struct shelf {
 	struct due_item *slots[RANKS][PEER_BOOK_MAX]; /* of the heaps */
 };
 
+/* How others see us, by one family of addresses. */
+struct mirror {
+	struct endpoint ours; /* believed; port 0: not known yet */
+	struct endpoint said; /* last */
+	struct endpoint by;   /* by whom */
+};
+
 struct peer_book {
+	struct mirror mirrors[2]; /* IPv6, IPv4 */
 	uint64_t seed;
 	uint64_t order; /* of the next entry */
 	size_t torrents;
@@ -250,6 +259,45 @@ static void user_named(struct shelf *s, struct entry *e, uint64_t now_ms)
 		put_down(s, e);
 }
 
+/* Those never tried, heard of within so long, are dialled in the order of their
+ * priority, and others after them, so that nobody waits for ever. */
+enum { PRIORITY_MS = 60 * 1000 };
+
+static void set_priority(const struct peer_book *b, struct entry *e)
+{
+	const struct mirror *m = &b->mirrors[endpoint_is_v4(&e->address)];
+
+	if (e->rank != RANK_FRESH || m->ours.port == 0)
+		return;
+	e->due.order = UINT32_MAX - peer_priority(&m->ours, &e->address);
+	e->due.due_ms -= e->due.due_ms % PRIORITY_MS;
+}
+
+void peer_book_seen_as(struct peer_book *b, const struct endpoint *ours,
+	const struct endpoint *by)
+{
+	struct mirror *m = &b->mirrors[endpoint_is_v4(ours)];
+	bool again =
+		endpoint_equal(&m->said, ours) && !endpoint_same_ip(&m->by, by);
+
+	m->said = *ours;
+	m->by = *by;
+	if (!again || endpoint_equal(&m->ours, ours))
+		return;
+	m->ours = *ours;
+	for (size_t i = 0; i < b->torrents; i++) {
+		struct shelf *s = b->shelves[i];
+
+		for (struct entry *e = s->by_address; e; e = e->hh.next) {
+			if (e->connected || e->rank != RANK_FRESH)
+				continue;
+			pick_up(s, e);
+			set_priority(b, e);
+			put_down(s, e);
+		}
+	}
+}
+
 void peer_book_heard(struct peer_book *b, int torrent,
 	const struct endpoint *address, enum candidate_source source,
 	uint64_t now_ms)
@@ -273,6 +321,7 @@ void peer_book_heard(struct peer_book *b, int torrent,
 	if (!e)
 		return;
 	e->due.due_ms = now_ms;
+	set_priority(b, e);
 	put_down(s, e);
 }
 

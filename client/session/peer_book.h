@@ -27,13 +27,20 @@ void peer_book_heard(struct peer_book *b, int torrent,
 	const struct endpoint *address, enum candidate_source source,
 	uint64_t now_ms);
 
+/* A peer (`by`) says that it sees us at `ours`, whose port is where we listen.
+ * Believed when two say so, one after the other. */
+void peer_book_seen_as(struct peer_book *b, const struct endpoint *ours,
+	const struct endpoint *by);
+
 /* The address to dial next for any torrent, fairly in turn, if one is due; it
  * then counts as connected.  FROM_USER first, then those that gave data, then
- * the rest in the order in which they fall due.  Failing dials back off 5 s,
- * doubling, to an hour (30 s for the user's own).  Of one IP, whatever the
- * port, ten dials may have failed or be under way (see peer_book_connected);
- * further ones wait, but not those named by the user or that gave data.
- * `ret_next_ms`: when to ask again (UINT64_MAX: when something is heard). */
+ * the rest in the order in which they fall due; of those never tried, heard of
+ * within one minute, the one with the highest peer_priority(), once we know how
+ * others see us.  Failing dials back off 5 s, doubling, to an hour (30 s for
+ * the user's own).  Of one IP, whatever the port, ten dials may have failed or
+ * be under way (see peer_book_connected); further ones wait, but not those
+ * named by the user or that gave data.  `ret_next_ms`: when to ask again
+ * (UINT64_MAX: when something is heard). */
 bool peer_book_next(struct peer_book *b, uint64_t now_ms, int *ret_torrent,
 	struct endpoint *ret, uint64_t *ret_next_ms);
 

@@ -47,6 +47,7 @@ struct talk {
 	uint64_t send_since_ms; /* when something of a batch was last sent */
 	uint64_t counted;       /* payload that was counted already */
 	bool told_node;         /* the DHT was, of the peer's node */
+	bool told_mirror;       /* the coordinator was, how we are seen */
 	uint64_t trader_ms;     /* when the coordinator was last told of it */
 
 	/* As others may be told of it; port 0: it cannot be dialled yet. */
@@ -359,6 +360,25 @@ static void hear_of_node(struct talk *t)
 	udp_socket_node(udp, &node);
 }
 
+/* It said how it sees us (BEP 10). */
+static void look_into_mirror(struct talk *t)
+{
+	const struct session_context *s = t->worker->session;
+	struct endpoint seen = t->conversation.extensions.seen_as;
+
+	seen.port = s->port;
+	if (t->told_mirror || !endpoint_dialable(&seen))
+		return;
+	t->told_mirror = true;
+	/* No room: others will tell. */
+	(void)peer_queue_push(s->queue,
+		&(struct candidate){.source = FROM_MIRROR,
+			.torrent = t->st->index,
+			.address = seen,
+			.by = t->conversation.peer.pick.address,
+			.socket = -1});
+}
+
 /* ---- the loop ---- */
 
 static struct talk_end converse(struct talk *t)
@@ -399,6 +419,7 @@ static struct talk_end converse(struct talk *t)
 		if (verdict != CONVERSATION_GOES_ON)
 			return verdict_end(t, verdict);
 		hear_of_node(t);
+		look_into_mirror(t);
 		if (closed)
 			return (struct talk_end){PEER_END_CLOSED, "closed"};
 		if (!moved)

@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		back.metadata_size == h.metadata_size &&
 		back.upload_only == h.upload_only &&
 		memcmp(back.ids, h.ids, sizeof(h.ids)) == 0 &&
-		strcmp(back.client, h.client) == 0);
+		strcmp(back.client, h.client) == 0 &&
+		endpoint_same_ip(&back.yourip, &h.yourip));
 	return 0;
 }

@@ -28,6 +28,7 @@ Test(extension, handshake_goes_there_and_back)
 		.metadata_size = EXTENSION_MAX_METADATA_SIZE,
 		.upload_only = true,
 		.client = "tbt 0.1.0",
+		.yourip = {{0x20, 1, [15] = 7}, 0},
 	};
 	struct extended_handshake back;
 	uint8_t memory[256];
@@ -43,6 +44,31 @@ Test(extension, handshake_goes_there_and_back)
 	cr_expect_eq(back.metadata_size, h.metadata_size);
 	cr_expect(back.upload_only);
 	cr_expect_str_eq(back.client, h.client);
+	cr_expect(endpoint_equal(&back.yourip, &h.yourip));
+}
+
+Test(extension, our_address_is_4_bytes_or_16)
+{
+	static const struct {
+		const char *in, *ip;
+	} cases[] = {
+		{"d6:yourip4:abcde", "97.98.99.100"},
+		{"d6:yourip16:abcdefghijklmnope",
+			"6162:6364:6566:6768:696a:6b6c:6d6e:6f70"},
+		{"de", "::"},
+		{"d6:yourip0:e", "::"},
+		{"d6:yourip5:abcdee", "::"},
+		{"d6:youripi4ee", "::"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct extended_handshake h = read_good(cases[i].in);
+		struct endpoint expected;
+
+		cr_assert(endpoint_parse_ip(cases[i].ip, &expected));
+		cr_expect(endpoint_equal(&h.yourip, &expected), "%s",
+			cases[i].in);
+	}
 }
 
 Test(extension, what_is_zero_is_left_out)

@@ -2,6 +2,7 @@
 
 #include "client/session/host_book.h"
 #include "client/session/peer_book.h"
+#include "client/session/peer_priority.h"
 
 enum { S = 1000, MINUTE = 60 * S, HOUR = 60 * MINUTE };
 
@@ -587,5 +588,38 @@ Test(peer_book, who_gave_metadata_is_dialled_again_at_once)
 			.got_data = true},
 		2000);
 	cr_expect(peer_book_next(b, 2000, &torrent, &next, &next_ms));
+	peer_book_destroy(b);
+}
+
+/* ---- BEP 40 ---- */
+
+Test(peer_book, of_those_never_tried_the_preferred_comes_first)
+{
+	struct peer_book *b = peer_book_create(1, 42);
+	const struct endpoint us = at(0x010203, 6881);
+	const struct endpoint one = at(1, 1), two = at(2, 1);
+	uint32_t last = UINT32_MAX;
+	uint64_t minute = t0 - t0 % MINUTE + MINUTE;
+
+	for (uint16_t i = 1; i <= 20; i++)
+		hear(b, at(i * 0x10101u, i), FROM_TRACKER, minute);
+	/* One may lie, however often it says so. */
+	peer_book_seen_as(b, &us, &one);
+	peer_book_seen_as(b, &us, &one);
+	cr_expect_eq(dialled(b, minute), 1);
+	cr_expect_eq(dialled(b, minute), 2);
+	peer_book_seen_as(b, &us, &two);
+	for (uint16_t i = 21; i <= 40; i++)
+		hear(b, at(i * 0x10101u, i), FROM_TRACKER, minute + S);
+	hear(b, at(0x990000, 99), FROM_TRACKER, minute + MINUTE);
+	for (uint16_t i = 3; i <= 40; i++) {
+		uint16_t port = dialled(b, minute + MINUTE);
+		struct endpoint e = at(port * 0x10101u, port);
+		uint32_t priority = peer_priority(&us, &e);
+		cr_expect_leq(priority, last);
+		last = priority;
+	}
+	/* However high its priority is, it came later. */
+	cr_expect_eq(dialled(b, minute + MINUTE), 99);
 	peer_book_destroy(b);
 }

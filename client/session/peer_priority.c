@@ -1,0 +1,74 @@
+#include "client/session/peer_priority.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum {
+	IP_SIZE = 16,
+	V4_SIZE = 4,
+	/* Leading bytes that always count whole; of the others every second
+	 * bit. */
+	V4_WHOLE = 2,
+	V6_WHOLE = 6,
+	MASK = 0x55,
+};
+
+/* CRC-32C, bit by bit: a few dozen bytes for each address we hear of. */
+static uint32_t crc32c(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = UINT32_MAX;
+
+	for (size_t i = 0; i < len; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
+	}
+	return ~crc;
+}
+
+/* The smaller one first. */
+static uint32_t of_pair(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	uint8_t both[2 * IP_SIZE];
+	bool swap = memcmp(a, b, len) > 0;
+
+	memcpy(both, swap ? b : a, len);
+	memcpy(both + len, swap ? a : b, len);
+	return crc32c(both, 2 * len);
+}
+
+static void masked(uint8_t *ret, const uint8_t *ip, size_t len, size_t whole)
+{
+	for (size_t i = 0; i < len; i++)
+		ret[i] = i < whole ? ip[i] : ip[i] & MASK;
+}
+
+static uint32_t of_ports(uint16_t a, uint16_t b)
+{
+	uint8_t x[] = {(uint8_t)(a >> 8), (uint8_t)a};
+	uint8_t y[] = {(uint8_t)(b >> 8), (uint8_t)b};
+
+	return of_pair(x, y, sizeof(x));
+}
+
+uint32_t peer_priority(const struct endpoint *us, const struct endpoint *peer)
+{
+	bool v4 = endpoint_is_v4(us);
+	size_t len = v4 ? V4_SIZE : IP_SIZE;
+	size_t whole = v4 ? V4_WHOLE : V6_WHOLE;
+	const uint8_t *a = us->ip + IP_SIZE - len;
+	const uint8_t *b = peer->ip + IP_SIZE - len;
+	uint8_t x[IP_SIZE], y[IP_SIZE];
+	size_t alike = 0;
+
+	while (alike < len && a[alike] == b[alike])
+		alike++;
+	if (alike == len)
+		return of_ports(us->port, peer->port);
+	/* In one network it is the next byte that tells them apart. */
+	if (whole < alike + 1)
+		whole = alike + 1;
+	masked(x, a, len, whole);
+	masked(y, b, len, whole);
+	return of_pair(x, y, len);
+}
