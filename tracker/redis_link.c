@@ -166,6 +166,14 @@ void redis_reply_free(struct redisReply *reply)
 		freeReplyObject(reply);
 }
 
+void redis_replies_free(struct redisReply **replies, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		redis_reply_free(replies[i]);
+		replies[i] = NULL;
+	}
+}
+
 /* --- Opening --- */
 
 static int dial_path(const char *path)

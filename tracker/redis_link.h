@@ -61,6 +61,7 @@ enum redis_received redis_link_receive(struct redis_link *link,
 
 /* NULL is allowed. */
 void redis_reply_free(struct redisReply *reply);
+void redis_replies_free(struct redisReply **replies, size_t count);
 
 /* For whoever keeps links in a list. */
 struct redis_link **redis_link_next(struct redis_link *link);

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "shared/clock.h"
-#include "shared/digest.h"
 #include "shared/endpoint.h"
 #include "shared/log.h"
 #include "shared/text.h"
@@ -24,12 +23,6 @@ enum {
 	/* A slot's node is kept in a byte.  The first node is the one of the
 	 * URL, and stays. */
 	MAX_NODES = 250,
-
-	/* Of one question: a slot that is being moved takes two. */
-	MAX_REDIRECTS = 4,
-
-	/* Questions in one round trip: a scrape may have more. */
-	BATCH = 64,
 
 	/* Of a name, in the order of the resolver. */
 	MAX_ADDRESSES = 4,
@@ -43,17 +36,9 @@ enum {
 	FIRST_LOOK_MS = 2 * REDIS_PATIENCE_MS,
 	STOP_S = 2, /* the watcher may be held up by a look-up */
 
-	/* An unhealthy store was asked in vain so recently. */
-	FAILED_MS = 2000,
-
 	/* The same trouble is told so often at most. */
 	TELL_AGAIN_MS = 10 * 1000,
 };
-
-static const char away_text[] = "the tracker's database is away, try again "
-				"later";
-static const char refused_text[] = "the tracker's database refuses, try again "
-				   "later";
 
 struct node {
 	bool used;
@@ -73,9 +58,7 @@ struct redis_nodes {
 	struct redis_url url; /* set once */
 
 	atomic_int_fast64_t time_offset_s;
-	atomic_bool cluster;            /* a redirection was seen */
-	atomic_uint_fast64_t failed_ms; /* the last question that failed */
-	atomic_uint_fast64_t refusal_told_ms;
+	atomic_bool cluster; /* a redirection was seen */
 	atomic_uchar node_of[REDIS_SLOTS];
 
 	pthread_mutex_t lock;
@@ -89,34 +72,6 @@ struct redis_nodes {
 
 	pthread_t watcher;
 };
-
-/* --- Scripts --- */
-
-struct redis_script redis_script_of(const char *text)
-{
-	struct redis_script s = {.text = text};
-	uint8_t sha[SHA1_SIZE];
-
-	digest_sha1(text, strlen(text), sha);
-	text_hex_encode(sha, sizeof(sha), s.sha);
-	return s;
-}
-
-static struct redis_command command_of(
-	const struct redis_question *q, bool whole)
-{
-	struct redis_command c = {0};
-
-	_Static_assert(REDIS_MAX_ARGUMENTS + 4 <= REDIS_MAX_WORDS,
-		"a script with its key and arguments fits in a command");
-	redis_command_add_text(&c, whole ? "EVAL" : "EVALSHA");
-	redis_command_add_text(&c, whole ? q->script->text : q->script->sha);
-	redis_command_add_text(&c, "1");
-	redis_command_add(&c, q->key);
-	for (size_t i = 0; i < q->argument_count; i++)
-		redis_command_add(&c, q->arguments[i]);
-	return c;
-}
 
 /* --- Telling --- */
 
@@ -262,8 +217,7 @@ static bool find_or_add(
 	return true;
 }
 
-/* Whom to ask for that slot; false: nobody is there. */
-static bool route(struct redis_nodes *n, unsigned slot, size_t *ret)
+bool redis_nodes_route(struct redis_nodes *n, unsigned slot, size_t *ret)
 {
 	size_t index =
 		atomic_load_explicit(&n->node_of[slot], memory_order_relaxed);
@@ -279,6 +233,36 @@ static bool route(struct redis_nodes *n, unsigned slot, size_t *ret)
 	pthread_mutex_unlock(&n->lock);
 	*ret = index;
 	return up;
+}
+
+bool redis_nodes_redirect(struct redis_nodes *n, size_t from,
+	const struct redis_redirect *r, size_t *ret)
+{
+	char host[REDIS_HOST_SIZE];
+	size_t index;
+
+	memcpy(host, r->host, sizeof(host));
+	if (host[0] == '\0') {
+		pthread_mutex_lock(&n->lock);
+		memcpy(host, n->nodes[from].host, sizeof(host));
+		pthread_mutex_unlock(&n->lock);
+	}
+	n->cluster = true;
+	if (!find_or_add(n, host, r->port, &index))
+		return false;
+	if (!r->ask)
+		atomic_store_explicit(&n->node_of[r->slot],
+			(unsigned char)index, memory_order_relaxed);
+	*ret = index;
+	return true;
+}
+
+void redis_nodes_look_up_again(struct redis_nodes *n, const char *why)
+{
+	struct endpoint address;
+
+	if (n->url.path[0] == '\0' && !endpoint_parse_ip(n->url.host, &address))
+		set_away(n, 0, why);
 }
 
 /* --- One node --- */
@@ -344,14 +328,6 @@ static void void_links(struct redis_nodes *n, const struct loan *loan)
 	close_all(links);
 }
 
-static void free_replies(redisReply **replies, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		redis_reply_free(replies[i]);
-		replies[i] = NULL;
-	}
-}
-
 static enum redis_received exchange_once(struct redis_link *link,
 	const struct redis_command *commands, size_t count,
 	uint64_t deadline_ms, redisReply **ret, struct error *err)
@@ -371,13 +347,11 @@ static enum redis_received exchange_once(struct redis_link *link,
 		done += received == REDIS_RECEIVED;
 	}
 	if (received != REDIS_RECEIVED)
-		free_replies(ret, done);
+		redis_replies_free(ret, done);
 	return received;
 }
 
-/* Send all commands to that node and get a reply for each.  False: it cannot be
- * reached, and counts as away now. */
-static bool exchange(struct redis_nodes *n, size_t index,
+bool redis_nodes_exchange(struct redis_nodes *n, size_t index,
 	const struct redis_command *commands, size_t count,
 	uint64_t deadline_ms, redisReply **ret, struct error *err)
 {
@@ -403,168 +377,6 @@ static bool exchange(struct redis_nodes *n, size_t index,
 	return false;
 }
 
-/* --- Asking --- */
-
-static bool is_error(const redisReply *reply, const char *word)
-{
-	return reply->type == REDIS_REPLY_ERROR &&
-		strncmp(reply->str, word, strlen(word)) == 0;
-}
-
-/* A question that is not answered by whom we took for the right one. */
-struct chase {
-	size_t index;
-	bool asking; /* say ASKING first */
-	bool whole;  /* send the script */
-};
-
-/* What to do about an error; false: nothing. */
-static bool follow(
-	struct redis_nodes *n, const redisReply *reply, struct chase *chase)
-{
-	struct redis_redirect r;
-	struct span text = {(const uint8_t *)reply->str, reply->len};
-	char host[REDIS_HOST_SIZE];
-
-	if (is_error(reply, "NOSCRIPT")) {
-		chase->whole = true; /* and as before: to be asked, or not */
-		return true;
-	}
-	if (!redis_redirect_parse(text, &r))
-		return false;
-	if (r.host[0] == '\0') {
-		pthread_mutex_lock(&n->lock);
-		memcpy(host, n->nodes[chase->index].host, sizeof(host));
-		pthread_mutex_unlock(&n->lock);
-		memcpy(r.host, host, sizeof(host));
-	}
-	n->cluster = true;
-	if (!find_or_add(n, r.host, r.port, &chase->index))
-		return false;
-	chase->asking = r.ask;
-	chase->whole = false;
-	if (!r.ask)
-		atomic_store_explicit(&n->node_of[r.slot],
-			(unsigned char)chase->index, memory_order_relaxed);
-	return true;
-}
-
-/* Redis answered, but not with what was wanted. */
-static bool refused(
-	struct redis_nodes *n, const redisReply *reply, struct error *err)
-{
-	uint64_t now_ms = clock_ms();
-	uint_fast64_t told_ms = n->refusal_told_ms;
-	char shown[256];
-
-	if ((told_ms == 0 || now_ms - told_ms >= TELL_AGAIN_MS) &&
-		atomic_compare_exchange_strong(
-			&n->refusal_told_ms, &told_ms, now_ms))
-		log_warning("redis: %s",
-			text_escape_str(reply->str, shown, sizeof(shown)));
-	/* A name may belong to another machine by now. */
-	if (is_error(reply, "READONLY") && n->url.path[0] == '\0')
-		set_away(n, 0, reply->str);
-	n->failed_ms = now_ms;
-	return error_set(err, "%s",
-		is_error(reply, "OOM") ? "the tracker is full" : refused_text);
-}
-
-static bool is_away(struct redis_nodes *n, struct error *err)
-{
-	n->failed_ms = clock_ms();
-	return error_set(err, "%s", away_text);
-}
-
-/* Follow one question to its answer: `*reply` is the error it got so far. */
-static bool chase(struct redis_nodes *n, const struct redis_question *q,
-	size_t index, uint64_t deadline_ms, redisReply **reply,
-	struct error *err)
-{
-	struct chase c = {.index = index};
-
-	for (int i = 0; i < MAX_REDIRECTS && follow(n, *reply, &c); i++) {
-		struct redis_command commands[2] = {{0}};
-		redisReply *replies[2] = {NULL};
-		size_t count = 0;
-		struct error why;
-
-		if (c.asking)
-			redis_command_add_text(&commands[count++], "ASKING");
-		commands[count++] = command_of(q, c.whole);
-		redis_reply_free(*reply);
-		*reply = NULL;
-		if (!exchange(n, c.index, commands, count, deadline_ms, replies,
-			    &why))
-			return is_away(n, err);
-		*reply = replies[count - 1];
-		if (count == 2)
-			redis_reply_free(replies[0]);
-		if ((*reply)->type != REDIS_REPLY_ERROR)
-			return true;
-	}
-	return refused(n, *reply, err);
-}
-
-/* Ask one node what is for it among those not answered yet, beginning with the
- * first. */
-static bool ask_node(struct redis_nodes *n, const struct redis_question *q,
-	size_t count, uint64_t deadline_ms, redisReply **ret, struct error *err)
-{
-	struct redis_command commands[BATCH];
-	redisReply *replies[BATCH] = {NULL};
-	size_t numbers[BATCH];
-	size_t mine = 0;
-	size_t index = 0, other;
-	struct error why;
-	bool ok = true;
-
-	for (size_t i = 0; i < count && mine < BATCH; i++) {
-		if (ret[i])
-			continue;
-		bool there = route(n, redis_slot_of(q[i].key), &other);
-		if (mine == 0) {
-			if (!there)
-				return is_away(n, err);
-			index = other;
-		}
-		if (!there || other != index)
-			continue;
-		commands[mine] = command_of(&q[i], false);
-		numbers[mine++] = i;
-	}
-	if (!exchange(n, index, commands, mine, deadline_ms, replies, &why))
-		return is_away(n, err);
-	for (size_t i = 0; i < mine; i++)
-		ret[numbers[i]] = replies[i];
-	for (size_t i = 0; i < mine && ok; i++) {
-		if (replies[i]->type == REDIS_REPLY_ERROR)
-			ok = chase(n, &q[numbers[i]], index, deadline_ms,
-				&ret[numbers[i]], err);
-	}
-	return ok;
-}
-
-bool redis_nodes_ask(struct redis_nodes *n, const struct redis_question *q,
-	size_t count, struct redisReply **ret, struct error *err)
-{
-	uint64_t deadline_ms = clock_ms() + REDIS_PATIENCE_MS;
-	size_t first = 0;
-
-	for (size_t i = 0; i < count; i++)
-		ret[i] = NULL;
-	while (first < count) {
-		if (!ask_node(n, q + first, count - first, deadline_ms,
-			    ret + first, err)) {
-			free_replies(ret, count);
-			return false;
-		}
-		while (first < count && ret[first])
-			first++;
-	}
-	return true;
-}
-
 bool redis_nodes_size(struct redis_nodes *n, uint64_t *ret)
 {
 	uint64_t deadline_ms = clock_ms() + REDIS_PATIENCE_MS;
@@ -574,8 +386,9 @@ bool redis_nodes_size(struct redis_nodes *n, uint64_t *ret)
 	size_t index;
 
 	redis_command_add_text(&c, "DBSIZE");
-	if (n->cluster || !route(n, 0, &index) ||
-		!exchange(n, index, &c, 1, deadline_ms, &reply, &err))
+	if (n->cluster || !redis_nodes_route(n, 0, &index) ||
+		!redis_nodes_exchange(
+			n, index, &c, 1, deadline_ms, &reply, &err))
 		return false;
 	bool ok = reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
 	if (ok)
@@ -587,18 +400,6 @@ bool redis_nodes_size(struct redis_nodes *n, uint64_t *ret)
 int64_t redis_nodes_time_offset(struct redis_nodes *n)
 {
 	return n->time_offset_s;
-}
-
-bool redis_nodes_healthy(struct redis_nodes *n, struct error *err)
-{
-	uint64_t failed_ms = n->failed_ms;
-	size_t index;
-
-	if (!route(n, 0, &index))
-		return error_set(err, "%s", away_text);
-	if (failed_ms != 0 && clock_ms() - failed_ms < FAILED_MS)
-		return error_set(err, "%s", refused_text);
-	return true;
 }
 
 /* --- The watcher --- */
@@ -685,7 +486,8 @@ static bool look(struct redis_nodes *n, size_t index, const struct node *node,
 
 	redis_command_add_text(&c, "TIME");
 	if (node->up) {
-		if (!exchange(n, index, &c, 1, deadline_ms, &reply, &err))
+		if (!redis_nodes_exchange(
+			    n, index, &c, 1, deadline_ms, &reply, &err))
 			return false; /* and it counts as away */
 		ok = read_time(reply, ret_offset_s, &err);
 		redis_reply_free(reply);

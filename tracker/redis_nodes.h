@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 #include "shared/error.h"
-#include "shared/span.h"
 
 struct redisReply;
+struct redis_command;
+struct redis_redirect;
 struct redis_url;
 
 /* One Redis, or the nodes of a cluster: which of them has a key, connections to
@@ -31,25 +32,6 @@ struct redis_nodes;
 
 enum { REDIS_PATIENCE_MS = 500 };
 
-/* A script in Lua, asked for by its SHA-1 and sent whole to whoever does not
- * know it. */
-struct redis_script {
-	const char *text;
-	char sha[41];
-};
-
-struct redis_script redis_script_of(const char *text);
-
-/* A script run on one key.  All that it points to is the caller's. */
-struct redis_question {
-	const struct redis_script *script;
-	struct span key;
-	const struct span *arguments;
-	size_t argument_count; /* <= REDIS_MAX_ARGUMENTS */
-};
-
-enum { REDIS_MAX_ARGUMENTS = 8 };
-
 /* Starts the watcher and waits for its first look, but no longer than a name's
  * look-up and an answer should take.  A Redis that is away is no failure but a
  * warning, since it may come back.  NULL: out of memory or threads. */
@@ -59,13 +41,23 @@ struct redis_nodes *redis_nodes_create(
 /* No other call may be under way.  NULL is allowed. */
 void redis_nodes_destroy(struct redis_nodes *nodes);
 
-/* Answer each of the questions, those for one node in one round trip.  The
- * `count` replies are the caller's, for redis_reply_free(), and none is an
- * error.  False: there are none; `err` says why in words for strangers, the log
- * has the details. */
-bool redis_nodes_ask(struct redis_nodes *nodes,
-	const struct redis_question *questions, size_t count,
-	struct redisReply **ret, struct error *err);
+/* Whom to ask for what is in that slot; false: nobody is there. */
+bool redis_nodes_route(struct redis_nodes *nodes, unsigned slot, size_t *ret);
+
+/* Send all commands to that node and get a reply for each, for
+ * redis_reply_free(); errors are replies, too.  False: it cannot be reached, or
+ * did not answer by `deadline_ms`, and counts as away now. */
+bool redis_nodes_exchange(struct redis_nodes *nodes, size_t index,
+	const struct redis_command *commands, size_t count,
+	uint64_t deadline_ms, struct redisReply **ret, struct error *err);
+
+/* Node `from` sent us to another: who is that?  Remembered if it is for good.
+ * False: there are too many nodes. */
+bool redis_nodes_redirect(struct redis_nodes *nodes, size_t from,
+	const struct redis_redirect *r, size_t *ret);
+
+/* The node of the URL is not what it was: if it has a name, look that up. */
+void redis_nodes_look_up_again(struct redis_nodes *nodes, const char *why);
 
 /* What to add to seconds on clock_ms() to have Redis's time, which all who
  * share it have in common. */
@@ -74,8 +66,5 @@ int64_t redis_nodes_time_offset(struct redis_nodes *nodes);
 /* The number of keys there; false: not known, since it is away, or a cluster.
  */
 bool redis_nodes_size(struct redis_nodes *nodes, uint64_t *ret);
-
-/* False: nobody answers, or some question failed in the last seconds. */
-bool redis_nodes_healthy(struct redis_nodes *nodes, struct error *err);
 
 #endif

@@ -16,6 +16,7 @@
 #include "tracker/dice.h"
 #include "tracker/redis_link.h"
 #include "tracker/redis_nodes.h"
+#include "tracker/redis_scripts.h"
 #include "tracker/redis_url.h"
 #include "tracker/swarm_store.h"
 
@@ -167,7 +168,7 @@ static const char scrape_text[] =
 
 struct store_redis {
 	struct swarm_store base;
-	struct redis_nodes *nodes;
+	struct redis_scripts scripts;
 	struct redis_script announce;
 	struct redis_script scrape;
 	uint64_t keep_s;
@@ -198,7 +199,7 @@ static uint64_t score_of(const struct store_redis *s, uint64_t time_s)
 {
 	int64_t offset_s = s->callers_time
 		? 0
-		: redis_nodes_time_offset(s->nodes) - EPOCH_S;
+		: redis_nodes_time_offset(s->scripts.nodes) - EPOCH_S;
 
 	if (offset_s < 0 && time_s < (uint64_t)-offset_s)
 		time_s = 0;
@@ -337,7 +338,7 @@ static bool redis_announce(struct swarm_store *store, const struct announce *a,
 		.arguments = arguments,
 		.argument_count = sizeof(arguments) / sizeof(arguments[0]),
 	};
-	if (!redis_nodes_ask(s->nodes, &q, 1, &reply, err))
+	if (!redis_scripts_ask(&s->scripts, &q, 1, &reply, err))
 		return false;
 	ret->counts = counts_of(reply);
 	ret->is_new = count_at(reply, 4) == 1;
@@ -369,7 +370,8 @@ static bool redis_scrape(struct swarm_store *store,
 				.argument_count = 1,
 			};
 		}
-		if (!redis_nodes_ask(s->nodes, questions, some, replies, err))
+		if (!redis_scripts_ask(
+			    &s->scripts, questions, some, replies, err))
 			return false;
 		for (size_t i = 0; i < some; i++) {
 			ret[done + i] = counts_of(replies[i]);
@@ -401,21 +403,22 @@ static bool redis_totals(
 	(void)err; /* not to know is no failure */
 	*ret = (struct swarm_totals){
 		.seeders = SWARM_UNKNOWN, .leechers = SWARM_UNKNOWN};
-	if (!redis_nodes_size(s->nodes, &ret->swarms))
+	if (!redis_nodes_size(s->scripts.nodes, &ret->swarms))
 		ret->swarms = SWARM_UNKNOWN;
 	return true;
 }
 
 static bool redis_healthy(struct swarm_store *store, struct error *err)
 {
-	return redis_nodes_healthy(((struct store_redis *)store)->nodes, err);
+	return redis_scripts_healthy(
+		&((struct store_redis *)store)->scripts, err);
 }
 
 static void redis_destroy(struct swarm_store *store)
 {
 	struct store_redis *s = (struct store_redis *)store;
 
-	redis_nodes_destroy(s->nodes);
+	redis_nodes_destroy(s->scripts.nodes);
 	free(s);
 }
 
@@ -443,8 +446,8 @@ struct swarm_store *store_redis_create(
 	s->keep_s = o->keep_s;
 	s->callers_time = o->callers_time;
 	s->dice = random_u64();
-	s->nodes = redis_nodes_create(o->url, err);
-	if (!s->nodes) {
+	s->scripts.nodes = redis_nodes_create(o->url, err);
+	if (!s->scripts.nodes) {
 		free(s);
 		return NULL;
 	}
