@@ -13,10 +13,11 @@ import urllib.request
 import pytest
 
 from lab import free_port
-from programs import patience
+from programs import patience, scaled
+from test_other_clients import OTHER as ELSEWHERE, TBT, TRACKER, Island, need
 from test_tracker import announce, get, ports, query, raw
 from test_tracker_udp import Asker, OTHER, error_of
-from torrents import bdecode
+from torrents import bdecode, noise
 
 KEYS = "# who may use it\nalicekey\n\nbobkey  # bob\n"
 
@@ -370,3 +371,18 @@ def test_keys_are_read_again_under_load(private):
         done.set()
         for t in threads:
             t.join()
+
+
+# --- Real clients ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme, seeder", [("http", "aria2"), ("udp", "transmission")])
+def test_real_clients_meet(lab, scheme, seeder):
+    need(seeder, "transmission")
+    island = Island(lab)
+    tracker = lab.tracker("--interval", "5", listen=TRACKER + ":0", prefix=island.inside)
+    content = lab.write("content", noise(scaled(4 << 20)))
+    torrent = lab.torrent(content, 65536, "%s://%s:%d/announce" % (scheme, TRACKER, tracker.port))
+    island.start(seeder, "seed", torrent, content.parent, TBT, 7000)
+    island.start("transmission", "leech", torrent, lab.path("there"), ELSEWHERE, 7001).wait_done()
