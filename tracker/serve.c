@@ -517,17 +517,15 @@ static void finish(struct tracker *t)
 	allow_list_destroy(t->allowed);
 }
 
-static void reload(struct tracker *t)
+/* What cannot be read stays as it was. */
+static void reload(struct tracker *t, const struct settings *s)
 {
-	char shown[4 * sizeof(struct error)];
 	struct error err;
 
 	if (!allow_list_reload(t->allowed, &err))
-		log_warning(
-			"%s", text_escape_str(err.text, shown, sizeof(shown)));
+		print_warning(s, err.text);
 	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
-		log_warning("%s; the keys stay as they were",
-			text_escape_str(err.text, shown, sizeof(shown)));
+		print_warning(s, err.text);
 }
 
 static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
@@ -552,7 +550,8 @@ static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
 }
 
 /* Until SIGINT or SIGTERM. */
-static void run(struct tracker *t, const sigset_t *signals, uint64_t timeout_s)
+static void run(
+	struct tracker *t, const struct settings *s, const sigset_t *signals)
 {
 	static const struct timespec wait = {.tv_sec = TICK_S};
 	uint64_t expired_s = clock_ms() / 1000;
@@ -561,8 +560,8 @@ static void run(struct tracker *t, const sigset_t *signals, uint64_t timeout_s)
 	while (number != SIGINT && number != SIGTERM) {
 		number = sigtimedwait(signals, NULL, &wait);
 		if (number == SIGHUP)
-			reload(t);
-		tick(t, timeout_s, &expired_s);
+			reload(t, s);
+		tick(t, s->peer_timeout_s, &expired_s);
 	}
 }
 
@@ -595,7 +594,7 @@ static int run_tracker(const struct settings *s, struct error *err)
 	sigset_t signals = hold_signals();
 	bool ok = start(&t, s, (uint32_t)s->interval_s, err);
 	if (ok)
-		run(&t, &signals, s->peer_timeout_s);
+		run(&t, s, &signals);
 	/* A second signal ends us at once. */
 	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	stop_fronts(&t);
