@@ -78,10 +78,11 @@ def test_by_nat_pmp(lab, shared, home):
     seed = start(lab, machine, torrent, content)
     mapped = seed.wait_for("mapped")
     assert (mapped["port"], mapped["external_port"], mapped["external"], mapped["by"]) == (7001, 7001, PUBLIC + ":7001", "NAT-PMP")
-    assert asked(box, "natpmp tcp 7001 7001 3600")
+    wait_asked(box, "natpmp tcp 7001 7001 3600")
     wait_asked(box, "natpmp udp 7001 7001 3600")
     ends_soon(seed)
-    assert asked(box, "natpmp tcp 7001 0 0") and asked(box, "natpmp udp 7001 0 0")
+    wait_asked(box, "natpmp tcp 7001 0 0")
+    wait_asked(box, "natpmp udp 7001 0 0")
     assert asked(box, "upnp") == [] and asked(box, "ssdp") == []
 
 
@@ -93,10 +94,10 @@ def test_by_upnp(lab, shared, home):
     mapped = seed.wait_for("mapped")
     assert (mapped["external"], mapped["by"]) == (PUBLIC + ":7001", "UPnP")
     for protocol in ("TCP", "UDP"):
-        assert asked(box, "upnp AddPortMapping %s 7001 7001 %s 3600" % (protocol, CLIENT))
+        wait_asked(box, "upnp AddPortMapping %s 7001 7001 %s 3600" % (protocol, CLIENT))
     ends_soon(seed)
     for protocol in ("TCP", "UDP"):
-        assert asked(box, "upnp DeletePortMapping %s 7001" % protocol)
+        wait_asked(box, "upnp DeletePortMapping %s 7001" % protocol)
 
 
 def test_a_router_that_knows_no_leases(lab, shared, home):
@@ -105,9 +106,9 @@ def test_a_router_that_knows_no_leases(lab, shared, home):
     box = fake(lab, router, "-", "permanent")
     seed = start(lab, machine, torrent, content)
     seed.wait_for("mapped")
-    assert asked(box, "upnp AddPortMapping TCP 7001 7001 %s 0" % CLIENT)
+    wait_asked(box, "upnp AddPortMapping TCP 7001 7001 %s 0" % CLIENT)
     ends_soon(seed)
-    assert asked(box, "upnp DeletePortMapping TCP 7001")
+    wait_asked(box, "upnp DeletePortMapping TCP 7001")
 
 
 @pytest.mark.parametrize("natpmp, upnp", [("1000", "-"), ("-", "conflict")], ids=["NAT-PMP", "UPnP"])
@@ -141,7 +142,7 @@ def test_bind_is_what_is_mapped(lab, shared, home):
     seed = start(lab, machine, torrent, content, "--bind", "10.0.0.9")
     # NAT-PMP would give the port to the address that asks, which is another.
     assert seed.wait_for("mapped")["by"] == "UPnP"
-    assert asked(box, "upnp AddPortMapping TCP 7001 7001 10.0.0.9 3600")
+    wait_asked(box, "upnp AddPortMapping TCP 7001 7001 10.0.0.9 3600")
     ends_soon(seed)
     seed = start(lab, machine, torrent, content, "--bind", "127.0.0.1")
     count = len(box.out)
