@@ -1,17 +1,20 @@
 """Web seeds (BEP 19): HTTP servers that have the files, honest ones and others."""
 import http.server
 import re
+import shutil
+import socket
 import threading
 import time
 import urllib.parse
 
 import pytest
 
-from lab import finish_equal
+from lab import finish_equal, free_port
 from programs import patience
 from torrents import noise
 
 PIECE = 32768
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 class WebServer:
@@ -356,3 +359,35 @@ def test_a_server_that_trickles_is_given_up_for_a_while(lab, web, thing):
     leech = lab.leech(torrent, lab.path("out"))
     leech.wait_for("warning", lambda e: "timed out" in e["message"], timeout=40)
     assert leech.alive and len(server.requests) == 1
+
+
+def wait_for_server(port):
+    deadline = time.monotonic() + patience(10)
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "no server"
+            time.sleep(0.02)
+
+
+@pytest.mark.skipif(not NGINX, reason="needs nginx")
+@pytest.mark.parametrize("many", [False, True], ids=["one file", "many"])
+def test_nginx_alone_is_a_web_seed(lab, many):
+    """A real server: keep-alive, ranges, names to be escaped, and an empty file."""
+    files = {"a/one & only.bin": noise(200_000), "b/empty": b"", "ä.bin": noise(150_001, 1)}
+    content = lab.write("source/a thing", files if many else noise(3_000_001))
+    folder = lab.path("nginx")
+    folder.mkdir()
+    port = free_port()
+    (folder / "nginx.conf").write_text(
+        "daemon off; master_process off; user root; pid nginx.pid; error_log stderr; events {}\n"
+        "http { access_log %s/access.log; client_body_temp_path %s; proxy_temp_path %s; fastcgi_temp_path %s;\n"
+        "uwsgi_temp_path %s; scgi_temp_path %s; server { listen 127.0.0.1:%d; root %s; } }" %
+        (*[folder] * 6, port, content.parent))
+    lab.process([NGINX, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"], "nginx")
+    wait_for_server(port)
+    torrent = lab.torrent(content, PIECE, **{"url-list": "http://127.0.0.1:%d/" % port})
+    finish_equal(lab.leech(torrent, lab.path("out")), content, lab.path("out"))
+    statuses = {line.split('" ')[1].split()[0] for line in (folder / "access.log").read_text().splitlines()}
+    assert statuses == {"206"}
