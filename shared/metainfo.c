@@ -21,7 +21,8 @@ enum {
 };
 
 /* Texts live as long as the metainfo and are freed with it, so they are taken
- * one after the other from a few large chunks. */
+ * one after the other from a few chunks, each larger than the one before: most
+ * torrents need little, and many may be open. */
 struct chunk {
 	struct chunk *next;
 	size_t size;
@@ -31,11 +32,16 @@ struct chunk {
 
 static void *take_memory(struct metainfo *m, size_t len)
 {
-	enum { CHUNK = 64 * 1024 };
+	enum { FIRST_CHUNK = 2 * 1024, MAX_CHUNK = 64 * 1024 };
 	struct chunk *c = m->memory;
 
 	if (!c || c->size - c->used < len) {
-		size_t size = len > CHUNK ? len : CHUNK;
+		size_t size = c ? 2 * c->size : FIRST_CHUNK;
+
+		if (size > MAX_CHUNK)
+			size = MAX_CHUNK;
+		if (size < len)
+			size = len;
 		c = malloc(sizeof(*c) + size);
 		if (!c)
 			return NULL;

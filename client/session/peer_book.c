@@ -3,6 +3,7 @@
 #include "client/session/peer_book.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <uthash.h>
 #include <utlist.h>
 #include <xxhash.h>
@@ -33,6 +34,7 @@ enum {
 	/* Of one torrent's book, peers and the DHT may fill so much: the rest
 	 * is for those that cannot be flooded as easily. */
 	GOSSIP_MAX = PEER_BOOK_MAX / 4 * 3,
+	FIRST_SLOTS = 16,
 	/* 5 s doubled so often is more than an hour. */
 	FAILURES_COUNTED = 10,
 };
@@ -68,7 +70,10 @@ struct shelf {
 	struct due_heap heaps[RANKS];
 	/* RANK_TRIED by failures, the longest waiting first. */
 	struct entry *evictable[FAILURES_COUNTED + 1];
-	struct due_item *slots[RANKS][PEER_BOOK_MAX]; /* of the heaps */
+	/* Of the heaps: each has room for all, so that an entry can change its
+	 * rank at any time. */
+	size_t capacity;
+	struct due_item **slots;
 };
 
 /* How others see us, by one family of addresses. */
@@ -105,8 +110,6 @@ struct peer_book *peer_book_create(size_t torrents, uint64_t seed)
 		if (!s)
 			goto fail;
 		s->wanted = PEER_BOOK_ALL;
-		for (size_t rank = 0; rank < RANKS; rank++)
-			s->heaps[rank].items = s->slots[rank];
 	}
 	return b;
 
@@ -126,6 +129,7 @@ static void shelf_destroy(struct shelf *s)
 		HASH_DEL(s->by_address, e);
 		free(e);
 	}
+	free(s->slots);
 	free(s);
 }
 
@@ -216,11 +220,37 @@ static bool evict(struct peer_book *b, struct shelf *s)
 	return false;
 }
 
+/* Room in the heaps for one more entry.  A torrent may have thousands of
+ * addresses, but most of many torrents have few. */
+static bool grow(struct shelf *s)
+{
+	if (s->count < s->capacity)
+		return true;
+
+	size_t capacity = s->capacity == 0 ? FIRST_SLOTS : 2 * s->capacity;
+	struct due_item **slots = calloc(RANKS * capacity, sizeof(*slots));
+	if (!slots)
+		return false;
+	for (size_t rank = 0; rank < RANKS; rank++) {
+		struct due_heap *heap = &s->heaps[rank];
+		struct due_item **items = slots + rank * capacity;
+
+		if (heap->count > 0)
+			memcpy(items, heap->items,
+				heap->count * sizeof(*items));
+		heap->items = items;
+	}
+	free(s->slots);
+	s->slots = slots;
+	s->capacity = capacity;
+	return true;
+}
+
 /* A new entry, still in no heap.  NULL: no room or no memory. */
 static struct entry *add(struct peer_book *b, struct shelf *s,
 	const struct endpoint *address, enum rank rank, size_t most)
 {
-	if (s->count >= most && !evict(b, s))
+	if ((s->count >= most && !evict(b, s)) || !grow(s))
 		return NULL;
 
 	struct entry *e = calloc(1, sizeof(*e));
