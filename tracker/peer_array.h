@@ -8,9 +8,9 @@
 
 /* Peers of one kind in one swarm, close together: 7 bytes each (IPv4) or 19
  * (IPv6), and less than half a byte of order.  They lie in chunks of some
- * hundreds by a keyed hash of their address.  When there are more peers one chunk is split in
- * two, when there are fewer two are made one (linear hashing), so that no call
- * costs more when the swarm is larger.
+ * hundreds by a keyed hash of their address.  When there are more peers one
+ * chunk is split in two, when there are fewer two are made one (linear
+ * hashing), so that no call costs more when the swarm is larger.
  *
  * Zeroed memory is an empty array.  Places are good until the next change.
  * Not thread-safe: store_memory's shards have the locks. */

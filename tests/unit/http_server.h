@@ -12,8 +12,9 @@
 #include "shared/endpoint.h"
 #include "shared/net.h"
 
-/* A web server, on 127.0.0.1 unless told otherwise, as bad as a test wants it: one connection at a
- * time, one request each, answered by `handler` and closed. */
+/* A web server, on 127.0.0.1 unless told otherwise, as bad as a test wants it:
+ * one connection at a time, one request each, answered by `handler` and closed.
+ */
 struct http_server {
 	void (*handler)(struct http_server *s, int fd, const char *request);
 	void *ctx;

@@ -211,8 +211,7 @@ static size_t hears(struct conversation *c, uint64_t now_ms)
 	return count;
 }
 
-Test(extension_talk,
-	addresses_are_heard_but_loopback_only_from_loopback)
+Test(extension_talk, addresses_are_heard_but_loopback_only_from_loopback)
 {
 	struct lab l = lab_open(0);
 	struct conversation *far = begin_with(&l, "9.9.9.9:9");
