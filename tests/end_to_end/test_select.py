@@ -392,7 +392,9 @@ def test_a_full_disk_names_the_parts_file_or_the_file(lab):
     leech = lab.leech(torrent, disk, "--select", "*a", peers=[source])
     status = leech.wait(30)
     assert status == 1 and is_refusal(status, leech.stderr), leech.tail()
-    assert "No space left on device" in leech.stderr and "tbt-parts" in leech.stderr
+    # Several pieces are written at once: either may be the one that does not fit.
+    assert "No space left on device" in leech.stderr
+    assert "tbt-parts" in leech.stderr or "disk/tree/" in leech.stderr
     kept = len(leech.all("piece"))
     assert kept > 0
     lab.remount(disk, "size=64m")
