@@ -23,6 +23,7 @@ struct tracker_figures {
 	uint64_t announces;
 	uint64_t refused;
 	uint64_t scrapes;
+	uint64_t memory_bytes; /* of this process, resident */
 	uint64_t uptime_s;
 	uint32_t interval_s;
 };

@@ -1,5 +1,6 @@
 #include "tracker/front_http.h"
 
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -232,6 +233,20 @@ static enum MHD_Result page_scrape(struct front_http *f,
 	return answer_bencoded(c, &w);
 }
 
+/* 0: it cannot be told. */
+static uint64_t resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	uint64_t pages = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*u %" SCNu64, &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static bool collect_figures(
 	struct front_http *f, struct tracker_figures *ret, struct error *err)
 {
@@ -247,6 +262,7 @@ static bool collect_figures(
 		.announces = counters->announces,
 		.refused = counters->refused,
 		.scrapes = counters->scrapes,
+		.memory_bytes = resident_bytes(),
 		.uptime_s = (clock_ms() - f->started_ms) / 1000,
 		.interval_s = f->rules->interval_s,
 	};

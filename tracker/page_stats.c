@@ -25,6 +25,7 @@ void page_stats_write(const struct tracker_figures *f, struct buffer *out)
 	} numbers[] = {
 		{"uptime", f->uptime_s}, /* seconds, as the next */
 		{"interval", f->interval_s},
+		{"memory", f->memory_bytes},
 		{"swarms", f->swarms},
 		{"peers", tracker_figures_peers(f)},
 		{"seeds", f->seeders},

@@ -71,14 +71,21 @@ static const char chart[] =
 	" + ' ' + partName;\n"
 	"  return s + ' s';\n"
 	"}\n"
+	"function size(bytes) {\n"
+	"  const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];\n"
+	"  let unit = 0;\n"
+	"  for (; bytes >= 1024 && unit < 4; unit++) bytes /= 1024;\n"
+	"  return bytes.toFixed(unit ? 1 : 0) + ' ' + names[unit];\n"
+	"}\n"
+	"const how = {uptime: duration, memory: size};\n"
 	"async function look() {\n"
 	"  try {\n"
 	"    const answer = await fetch('stats', {cache: 'no-store'});\n"
 	"    const stats = await answer.json(), now = performance.now();\n"
 	"    for (const key in stats) {\n"
 	"      const shown = el('n-' + key);\n"
-	"      if (shown) shown.textContent = key == 'uptime'"
-	" ? duration(stats[key]) : stats[key] ?? 'not known';\n"
+	"      if (shown) shown.textContent = key in how"
+	" ? how[key](stats[key]) : stats[key] ?? 'not known';\n"
 	"    }\n"
 	"    if (last) draw((stats.announces - last.announces)"
 	" * 1000 / (now - last.now));\n"
@@ -142,7 +149,7 @@ static void write_number(
 
 void page_status_write(const struct tracker_figures *f, struct buffer *out)
 {
-	char duration[TEXT_UNIT_SIZE];
+	char duration[TEXT_UNIT_SIZE], size[TEXT_UNIT_SIZE];
 
 	append(out, head);
 	write_number(out, "Torrents", "swarms", f->swarms);
@@ -151,6 +158,7 @@ void page_status_write(const struct tracker_figures *f, struct buffer *out)
 	write_number(out, "Announces", "announces", f->announces);
 	write_number(out, "Refused", "refused", f->refused);
 	write_number(out, "Scrapes", "scrapes", f->scrapes);
+	write_text(out, "Memory", "memory", text_size(f->memory_bytes, size));
 	write_text(
 		out, "Interval", NULL, text_duration(f->interval_s, duration));
 	write_text(

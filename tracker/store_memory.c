@@ -19,7 +19,7 @@ enum {
 
 	/* Chunks of peers and empty buckets looked at before expiry lets go of
 	 * a shard: a fraction of a millisecond, also when all of them go. */
-	EXPIRE_STEP = 200,
+	EXPIRE_STEP = 100,
 };
 
 /* Peers of an earlier run may be older than the clock: times from so many
