@@ -225,10 +225,13 @@ static void *hasher_main(void *arg)
 static void watch(struct hashing *job, const struct make_torrent *what)
 {
 	struct timespec until;
+	bool over = false;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	pthread_mutex_lock(&job->lock);
-	while (job->running > 0) {
+	/* They may end while it is told how far they are: so the last word is
+	 * said after that. */
+	while (!over) {
+		pthread_mutex_lock(&job->lock);
 		until.tv_nsec += PROGRESS_INTERVAL_MS * 1000000L;
 		if (until.tv_nsec >= 1000000000L) {
 			until.tv_sec++;
@@ -239,12 +242,11 @@ static void watch(struct hashing *job, const struct make_torrent *what)
 				&job->changed, &job->lock, &until) != ETIMEDOUT)
 			;
 		uint64_t done = job->done;
+		over = job->running == 0;
 		pthread_mutex_unlock(&job->lock);
 		if (what->progress)
 			what->progress(what->ctx, done, job->source->total);
-		pthread_mutex_lock(&job->lock);
 	}
-	pthread_mutex_unlock(&job->lock);
 }
 
 static unsigned count_threads(unsigned wanted)
