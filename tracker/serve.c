@@ -289,12 +289,20 @@ static bool start_http(struct tracker *t, const struct settings *s, size_t i,
 	return t->http[i];
 }
 
-static bool start_udp(
-	struct tracker *t, size_t i, unsigned threads, struct error *err)
+/* An announce over UDP takes a fraction of what one over HTTP does, so fewer
+ * threads do as much; more of them than cores left only make one another wait.
+ * (Not for Redis: there they wait anyhow.) */
+static unsigned udp_threads(const struct settings *s, unsigned threads)
+{
+	return s->in_redis ? threads : (threads + 1) / 2;
+}
+
+static bool start_udp(struct tracker *t, const struct settings *s, size_t i,
+	unsigned threads, struct error *err)
 {
 	struct front_udp_options o = {
 		.listen = t->plan.at[i],
-		.threads = threads,
+		.threads = udp_threads(s, threads),
 		.rules = &t->rules,
 	};
 
@@ -314,7 +322,7 @@ static bool start_pair(struct tracker *t, const struct settings *s, size_t i,
 		if (!s->no_http &&
 			!start_http(t, s, i, threads, max_connections, err))
 			return false;
-		if (s->no_udp || start_udp(t, i, threads, err))
+		if (s->no_udp || start_udp(t, s, i, threads, err))
 			return true;
 		if (s->no_http || wanted.port != 0)
 			return false;
@@ -673,8 +681,8 @@ int serve(int argc, char **argv)
 			"default: a quarter of all, or with --trust-proxy none",
 			0, MAX_DESCRIPTORS},
 		{0, "threads", OPTION_NUMBER, &s.threads, "N",
-			"threads for HTTP, and for UDP; default: one a core,\n"
-			"four with Redis",
+			"threads for HTTP, and half as many for UDP; default:\n"
+			"one a core; with Redis four, and as many for UDP",
 			1, MAX_THREADS},
 		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL, "no UDP", 0, 0},
 		{0, "no-http", OPTION_FLAG, &s.no_http, NULL, "no HTTP", 0, 0},
