@@ -36,11 +36,13 @@ struct announce {
 	uint64_t downloaded;
 	uint64_t left;
 	enum announce_event event;
-	bool partial_seed; /* wants no more, and has not all (BEP 21); a
-			    * tracker of ours does not tell it apart */
-	uint32_t numwant;  /* peers asked for */
-	uint32_t key;      /* random per run; 0: none */
-	bool compact;      /* BEP 23 */
+	bool partial_seed;  /* wants no more, and has not all (BEP 21); a
+			     * tracker of ours does not tell it apart */
+	uint32_t numwant;   /* peers asked for */
+	bool numwant_named; /* by the peer itself, not a tracker's default;
+			     * known to the tracker only */
+	uint32_t key;       /* random per run; 0: none */
+	bool compact;       /* BEP 23 */
 	bool no_peer_id;
 };
 

@@ -192,7 +192,8 @@ static bool take_numwant(struct span value, struct announce *ret)
 {
 	uint64_t number;
 
-	if (!take_number(value, UINT64_MAX, &number))
+	ret->numwant_named = take_number(value, UINT64_MAX, &number);
+	if (!ret->numwant_named)
 		number = ANNOUNCE_DEFAULT_NUMWANT;
 	ret->numwant = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 	return true;

@@ -227,7 +227,8 @@ bool announce_udp_parse_announce(
 		return error_set(err, "announce too short");
 	if (a.peer.port == 0)
 		return error_set(err, "port must be 1 to 65535");
-	if (a.numwant > INT32_MAX)
+	a.numwant_named = a.numwant <= INT32_MAX;
+	if (!a.numwant_named)
 		a.numwant = ANNOUNCE_DEFAULT_NUMWANT;
 	memcpy(a.info_hash.bytes, info_hash, INFO_HASH_SIZE);
 	memcpy(a.peer_id, peer_id, PEER_ID_SIZE);

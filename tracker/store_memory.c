@@ -165,20 +165,25 @@ struct spot {
 	struct peer_place place;
 };
 
-/* How many there are of each kind that a peer may be given, without itself. */
+/* Of which kinds peers are to be chosen. */
+struct kinds {
+	int first;
+	int end;
+};
+
+/* How many there are of each kind, without the peer that asks. */
 struct choice {
 	uint32_t counts[FAMILIES][KINDS];
 	uint32_t total;
 };
 
-static struct choice choice_for(
-	const struct swarm *w, bool seeder, const struct spot *self)
+static struct choice choice_of(
+	const struct swarm *w, struct kinds kinds, const struct spot *self)
 {
 	struct choice c = {.total = 0};
 
 	for (int f = 0; f < FAMILIES; f++) {
-		/* No seeders for a seeder. */
-		for (int k = 0; k < (seeder ? SEEDERS : KINDS); k++)
+		for (int k = kinds.first; k < kinds.end; k++)
 			c.counts[f][k] = w->peers[f][k].count;
 	}
 	if (self->known && c.counts[self->family][self->kind] > 0)
@@ -227,12 +232,13 @@ static void shuffle(struct endpoint *peers, size_t count, uint64_t *dice)
 	}
 }
 
-static void choose_peers_locked(struct store_memory *m, struct shard *s,
-	const struct swarm *w, bool seeder, const struct spot *self,
-	uint32_t numwant, struct swarm_reply *ret)
+/* Add up to `wanted` peers of those kinds to the reply. */
+static void add_peers_locked(struct store_memory *m, struct shard *s,
+	const struct swarm *w, struct kinds kinds, const struct spot *self,
+	uint32_t wanted, struct swarm_reply *ret)
 {
-	struct choice c = choice_for(w, seeder, self);
-	uint32_t wanted = numwant < SWARM_MAX_PEERS ? numwant : SWARM_MAX_PEERS;
+	struct choice c = choice_of(w, kinds, self);
+	size_t first = ret->peer_count;
 
 	if (wanted > c.total)
 		wanted = c.total;
@@ -252,7 +258,27 @@ static void choose_peers_locked(struct store_memory *m, struct shard *s,
 				ret->peers + ret->peer_count);
 		}
 	}
-	shuffle(ret->peers, ret->peer_count, &s->dice);
+	shuffle(ret->peers + first, ret->peer_count - first, &s->dice);
+}
+
+static void choose_peers_locked(struct store_memory *m, struct shard *s,
+	const struct swarm *w, const struct announce *a,
+	const struct spot *self, struct swarm_reply *ret)
+{
+	static const struct kinds all = {LEECHERS, KINDS};
+	static const struct kinds leechers = {LEECHERS, SEEDERS};
+	static const struct kinds seeders = {SEEDERS, KINDS};
+	uint32_t wanted =
+		a->numwant < SWARM_MAX_PEERS ? a->numwant : SWARM_MAX_PEERS;
+
+	if (a->left > 0) {
+		add_peers_locked(m, s, w, all, self, wanted, ret);
+		return;
+	}
+	add_peers_locked(m, s, w, leechers, self, wanted, ret);
+	if (a->numwant_named)
+		add_peers_locked(m, s, w, seeders, self,
+			wanted - (uint32_t)ret->peer_count, ret);
 }
 
 /* --- Announce --- */
@@ -403,7 +429,7 @@ static bool announce_locked(struct store_memory *m, struct shard *s,
 		return error_set(err, "the tracker is full");
 	}
 	ret->counts = counts_of(w);
-	choose_peers_locked(m, s, w, a->left == 0, &self, a->numwant, ret);
+	choose_peers_locked(m, s, w, a, &self, ret);
 	return true;
 }
 

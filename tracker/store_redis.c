@@ -50,13 +50,14 @@ enum {
 /* KEYS[1]: the swarm.  ARGV: the peer; `leecher`, `seeder`, `completed` (a
  * seeder, too) or `stopped`; the score of a leecher heard of now, and of one
  * who is just not due to go; how long the swarm is kept, in seconds; how many
- * peers are wanted; a seed for the dice.
+ * peers are wanted; a seed for the dice; 1 if a seeder wants seeders, too.
  *
- * The reply: seeders, leechers, completed, peers, and 1 if the swarm began with
- * this announce.  Of peers there are at least one more than
- * wanted if there are so many, since the peer itself may be among them.  Of a
- * large swarm they come in up to 17 runs of peers that were heard of one after
- * another, each peer as likely: one by one would take thrice the time.
+ * The reply: seeders, leechers, completed, peers, 1 if the swarm began with
+ * this announce, and seeders to make up for leechers missing in peers.  Of both
+ * there are at least one more than wanted if there are so many, since the peer
+ * itself may be among them.  Of a large swarm they come in up to 17 runs of
+ * peers that were heard of one after another, each peer as likely: one by one
+ * would take thrice the time.
  *
  * Of those who are due to go at most STEP do at once, lest one announce takes
  * long. */
@@ -116,27 +117,28 @@ static const char announce_text[] =
 	"    seeders + math.min(gap, STEP) - 1)\n"
 	"end\n"
 	"\n"
-	"local peers = {}\n"
-	"local function add(from, to)\n"
+	"local function add(peers, from, to)\n"
 	"  for _, peer in ipairs(call('ZRANGE', key, from, to)) do\n"
 	"    peers[#peers + 1] = peer\n"
 	"  end\n"
 	"end\n"
-	"local function take(from, to)\n" /* skips the gap */
+	"local function take(peers, from, to)\n" /* skips the gap */
 	"  if gap <= 0 or to < seeders then\n"
-	"    add(from, to)\n"
+	"    add(peers, from, to)\n"
 	"  else\n"
-	"    if from < seeders then add(from, seeders - 1) end\n"
-	"    add(math.max(from, seeders) + gap, to + gap)\n"
+	"    if from < seeders then add(peers, from, seeders - 1) end\n"
+	"    add(peers, math.max(from, seeders) + gap, to + gap)\n"
 	"  end\n"
 	"end\n"
 	"\n"
-	"local first, n = 0, seeders + leechers\n"
-	"if seeder then first, n = seeders, leechers end\n"
-	"if want > 0 and n > 0 and n <= 2 * (want + 1) then\n"
-	"  take(first, first + n - 1)\n"
-	"elseif want > 0 and n > 0 then\n"
-	"  math.randomseed(tonumber(ARGV[7]))\n"
+	"math.randomseed(tonumber(ARGV[7]))\n"
+	"local function choose(first, n, want)\n"
+	"  local peers = {}\n"
+	"  if want <= 0 or n == 0 then return peers end\n"
+	"  if n <= 2 * (want + 1) then\n"
+	"    take(peers, first, first + n - 1)\n"
+	"    return peers\n"
+	"  end\n"
 	"  local run = 1 + math.floor(want / 16)\n"
 	"  local shift = math.random(0, run - 1)\n"
 	"  local last = math.floor((n - 1 + shift) / run)\n"
@@ -147,12 +149,23 @@ static const char announce_text[] =
 	"    local i = math.random(0, j)\n"
 	"    if taken[i] then i = j end\n"
 	"    taken[i] = true\n"
-	"    take(first + math.max(0, i * run - shift),\n"
+	"    take(peers, first + math.max(0, i * run - shift),\n"
 	"      first + math.min(n, (i + 1) * run - shift) - 1)\n"
 	"  end\n"
+	"  return peers\n"
+	"end\n"
+	"\n"
+	"local peers, more = nil, {}\n"
+	"if seeder then\n"
+	"  peers = choose(seeders, leechers, want)\n"
+	"  if ARGV[8] == '1' then\n"
+	"    more = choose(0, seeders, want - leechers)\n"
+	"  end\n"
+	"else\n"
+	"  peers = choose(0, seeders + leechers, want)\n"
 	"end\n"
 	"local born = mine == 1 and not known and seeders + leechers == 1\n"
-	"return {seeders, leechers, completed, peers, born and 1 or 0}\n";
+	"return {seeders, leechers, completed, peers, born and 1 or 0, more}\n";
 
 /* KEYS[1]: the swarm.  ARGV[1]: the score of a leecher who is just not due to
  * go. */
@@ -282,21 +295,22 @@ static bool read_peer(const redisReply *reply, struct endpoint *ret)
 	return true;
 }
 
-/* As many of the peers there as are wanted, in random order, but not `self`.
- * They are drawn one by one. */
-static size_t draw_peers(const redisReply *reply, const struct endpoint *self,
-	uint32_t wanted, uint64_t dice, struct endpoint *ret)
+/* As many of the peers in that element of the reply as are wanted, in random
+ * order, but not `self`.  They are drawn one by one. */
+static size_t draw_peers(const redisReply *reply, size_t element,
+	const struct endpoint *self, size_t wanted, uint64_t *dice,
+	struct endpoint *ret)
 {
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 4 ||
-		reply->element[3]->type != REDIS_REPLY_ARRAY)
+	if (reply->type != REDIS_REPLY_ARRAY || element >= reply->elements ||
+		reply->element[element]->type != REDIS_REPLY_ARRAY)
 		return 0;
 
-	redisReply *peers = reply->element[3];
+	redisReply *peers = reply->element[element];
 	uint32_t left = peers->elements < UINT32_MAX ? (uint32_t)peers->elements
 						     : UINT32_MAX;
 	size_t count = 0;
 	while (left > 0 && count < wanted) {
-		uint32_t at = dice_below(&dice, left--);
+		uint32_t at = dice_below(dice, left--);
 		redisReply *drawn = peers->element[at];
 
 		peers->element[at] = peers->element[left];
@@ -331,6 +345,7 @@ static bool redis_announce(struct swarm_store *store, const struct announce *a,
 		number(s->keep_s, keep),
 		number(wanted, want),
 		number(dice_below(&dice, INT32_MAX), seed),
+		span_of(a->numwant_named ? "1" : "0"),
 	};
 	const struct redis_question q = {
 		.script = &s->announce,
@@ -342,7 +357,10 @@ static bool redis_announce(struct swarm_store *store, const struct announce *a,
 		return false;
 	ret->counts = counts_of(reply);
 	ret->is_new = count_at(reply, 4) == 1;
-	ret->peer_count = draw_peers(reply, &a->peer, wanted, dice, ret->peers);
+	ret->peer_count =
+		draw_peers(reply, 3, &a->peer, wanted, &dice, ret->peers);
+	ret->peer_count += draw_peers(reply, 5, &a->peer,
+		wanted - ret->peer_count, &dice, ret->peers + ret->peer_count);
 	redis_reply_free(reply);
 	return true;
 }

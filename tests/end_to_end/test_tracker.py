@@ -127,12 +127,15 @@ def test_listening_on_both_families_at_once(lab):
         assert get("http://%s:%d/health" % (host, e["port"]))[0] == 200
 
 
-def test_seeders_are_not_told_of_seeders(lab):
+def test_seeders_are_told_of_seeders_only_when_they_name_a_number(lab):
     tracker = lab.tracker()
     announce(tracker, 1, left=0)
     announce(tracker, 2, left=0)
     announce(tracker, 3, left=5)
-    assert ports(announce(tracker, 4, left=0)) == [10003]
+    for numwant in (None, -1, "x"):
+        assert ports(announce(tracker, 4, left=0, numwant=numwant)) == [10003]
+    assert ports(announce(tracker, 4, left=0, numwant=1)) == [10003]
+    assert ports(announce(tracker, 4, left=0, numwant=50)) == [10001, 10002, 10003]
     assert ports(announce(tracker, 5, left=5)) == [10001, 10002, 10003, 10004]
 
 

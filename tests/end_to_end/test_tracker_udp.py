@@ -120,6 +120,19 @@ def test_peers_find_each_other_but_never_themselves(tracker):
     assert asker.announce(1, event=NONE) == (1800, 1, 1, [(me, 10003)])
 
 
+def test_seeders_are_told_of_seeders_only_when_they_name_a_number(tracker):
+    asker = Asker(tracker).connect()
+
+    def found(**more):
+        return sorted(port for _, port in asker.announce(4, left=0, **more)[3])
+
+    for n, left in ((1, 0), (2, 0), (3, 5)):
+        asker.announce(n, left=left)
+    assert found(numwant=-1) == [10003]
+    assert found(numwant=1) == [10003]
+    assert found(numwant=50) == [10001, 10002, 10003]
+
+
 def test_scrape_answers_in_the_order_asked(tracker):
     asker = Asker(tracker).connect()
     asker.announce(1)

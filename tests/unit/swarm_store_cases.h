@@ -100,7 +100,7 @@ Test(STORE, a_peer_is_told_of_others_and_never_of_itself)
 	close_store(store);
 }
 
-Test(STORE, a_seeder_is_told_of_leechers_only)
+Test(STORE, a_seeder_that_names_no_number_is_told_of_leechers_only)
 {
 	struct swarm_store *store = open_store();
 	struct announce seeder = peer_of(1, "1.1.1.1:1");
@@ -117,6 +117,53 @@ Test(STORE, a_seeder_is_told_of_leechers_only)
 	cr_expect(names(&reply, &leecher.peer));
 	cr_expect_eq(reply.counts.seeders, 2);
 	cr_expect_eq(reply.counts.leechers, 1);
+	close_store(store);
+}
+
+Test(STORE, a_seeder_that_names_a_number_is_told_of_seeders_behind_leechers)
+{
+	enum { SEEDERS_THERE = 40, LEECHERS_THERE = 20 };
+	static const struct {
+		uint32_t numwant;
+		size_t leechers;
+		size_t seeders;
+	} cases[] = {
+		{0, 0, 0},
+		{1, 1, 0},
+		{20, 20, 0},
+		{21, 20, 1},
+		{58, 20, 38},
+		{59, 20, 39},
+		{60, 20, 39},
+		{UINT32_MAX, 20, 39},
+	};
+	struct swarm_store *store = open_store();
+	struct announce a;
+
+	for (unsigned n = 0; n < SEEDERS_THERE + LEECHERS_THERE; n++) {
+		a = nth(1, n);
+		a.left = n >= SEEDERS_THERE;
+		tell(store, &a, 0);
+	}
+	a = nth(1, 0);
+	a.left = 0;
+	a.numwant_named = true;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		a.numwant = cases[i].numwant;
+		struct swarm_reply reply = tell(store, &a, 0);
+
+		cr_assert_eq(reply.peer_count,
+			cases[i].leechers + cases[i].seeders, "%u",
+			cases[i].numwant);
+		for (size_t k = 0; k < reply.peer_count; k++) {
+			cr_expect_eq(reply.peers[k].ip[15] >= SEEDERS_THERE,
+				k < cases[i].leechers);
+			cr_expect_neq(reply.peers[k].ip[15], 0); /* itself */
+			for (size_t j = 0; j < k; j++)
+				cr_expect_not(endpoint_equal(
+					&reply.peers[k], &reply.peers[j]));
+		}
+	}
 	close_store(store);
 }
 
@@ -347,23 +394,30 @@ static void expect_counts(struct swarm_counts is, struct swarm_counts wanted)
 	cr_assert_eq(is.completed, wanted.completed);
 }
 
-/* Each peer given is a right one, and all are given when all were wanted. */
+/* Each peer given is a right one, all are given when all were wanted, and a
+ * seeder gets leechers first. */
 static void expect_peers(const struct model *m, unsigned swarm, unsigned n,
 	const struct announce *a, const struct swarm_reply *reply)
 {
-	size_t right = 0;
+	size_t right = 0, leechers = 0, leechers_given = 0;
 
 	for (unsigned i = 0; i < MODEL_PEERS; i++) {
 		const struct model_peer *p = &m->peers[swarm][i];
 		struct announce other = nth(swarm, i);
-		bool fits = p->there && i != n && (a->left > 0 || !p->seeder);
+		bool fits = p->there && i != n &&
+			(a->left > 0 || !p->seeder || a->numwant_named);
 
 		fits = fits && a->event != ANNOUNCE_STOPPED;
 		cr_assert(fits || !names(reply, &other.peer));
 		right += fits;
+		leechers += fits && !p->seeder;
+		leechers_given += !p->seeder && names(reply, &other.peer);
 	}
 	cr_assert_eq(
 		reply->peer_count, right < a->numwant ? right : a->numwant);
+	if (a->left == 0)
+		cr_assert_eq(leechers_given,
+			leechers < a->numwant ? leechers : a->numwant);
 }
 
 Test(STORE, a_thousand_announce_sequences_end_as_in_a_plain_model)
@@ -388,6 +442,7 @@ Test(STORE, a_thousand_announce_sequences_end_as_in_a_plain_model)
 			a.event = events[rand() % 5];
 			a.left = (uint64_t)(rand() % 2);
 			a.numwant = (uint32_t)(rand() % 80);
+			a.numwant_named = rand() % 2;
 			now_s += (uint64_t)(rand() % 3);
 			struct swarm_reply reply = tell(store, &a, now_s);
 			model_announce(&m, swarm, n, &a, now_s);

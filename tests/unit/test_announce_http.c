@@ -235,6 +235,7 @@ Test(announce_http, what_a_query_leaves_out_has_a_default)
 	cr_expect_eq(a.peer.port, 6881);
 	cr_expect_eq(a.left, UINT64_MAX); /* so it is no seeder */
 	cr_expect_eq(a.numwant, ANNOUNCE_DEFAULT_NUMWANT);
+	cr_expect_not(a.numwant_named);
 	cr_expect_eq(a.event, ANNOUNCE_NONE);
 	cr_expect_eq(a.key, 0);
 	cr_expect_not(a.compact);
@@ -279,6 +280,29 @@ Test(announce_http, odd_values_of_small_matters_are_mended)
 		cr_expect_eq(a.numwant, cases[i].numwant, "%s", query);
 		cr_expect_eq(a.key, cases[i].key, "%s", query);
 		cr_expect_eq(a.compact, cases[i].compact, "%s", query);
+	}
+}
+
+Test(announce_http, a_number_of_peers_is_named_or_left_to_the_tracker)
+{
+	static const struct {
+		const char *more;
+		bool named;
+	} cases[] = {
+		{"&numwant=0", true}, {"&numwant=50", true},
+		{"&numwant=-1", false}, {"&numwant=", false},
+		{"&numwant=50&numwant=x", false}, /* the last one counts */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char query[300];
+		struct announce a = {0};
+		struct error err = {""};
+
+		snprintf(query, sizeof(query), GOOD "%s", cases[i].more);
+		cr_assert(announce_http_parse_query(
+			guarded_text(query), &a, &err));
+		cr_expect_eq(a.numwant_named, cases[i].named, "%s", query);
 	}
 }
 

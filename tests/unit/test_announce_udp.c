@@ -207,10 +207,12 @@ Test(announce_udp, numwant_may_be_left_to_the_tracker)
 	static const struct {
 		uint32_t sent;
 		uint32_t got;
+		bool named;
 	} cases[] = {
-		{0, 0}, {1, 1}, {200, 200}, {INT32_MAX, INT32_MAX},
-		{0x80000000, ANNOUNCE_DEFAULT_NUMWANT},
-		{UINT32_MAX, ANNOUNCE_DEFAULT_NUMWANT}, /* -1 */
+		{0, 0, true}, {1, 1, true}, {200, 200, true},
+		{INT32_MAX, INT32_MAX, true},
+		{0x80000000, ANNOUNCE_DEFAULT_NUMWANT, false},
+		{UINT32_MAX, ANNOUNCE_DEFAULT_NUMWANT, false}, /* -1 */
 	};
 	struct announce a = sample();
 
@@ -224,6 +226,7 @@ Test(announce_udp, numwant_may_be_left_to_the_tracker)
 		writer_u32(&number, cases[i].sent);
 		cr_assert(take_announce(written(), &got));
 		cr_expect_eq(got.numwant, cases[i].got, "case %zu", i);
+		cr_expect_eq(got.numwant_named, cases[i].named, "case %zu", i);
 	}
 
 	/* The client never sends a negative one. */
