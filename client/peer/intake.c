@@ -100,7 +100,7 @@ static bool plan_line(struct intake *in, struct plan *p)
 /* How many more blocks are due after the one under way? */
 static size_t blocks_due(const struct intake *in)
 {
-	size_t due = in->conversation->asked_count;
+	size_t due = in->conversation->asking.count;
 
 	if (in->in_block && !in->skipping && due > 0)
 		due--;
@@ -163,7 +163,8 @@ size_t intake_plan(
 static void block_done(struct intake *in)
 {
 	if (!in->skipping)
-		conversation_arrived(in->conversation, &in->block, in->memory);
+		asking_arrived(
+			&in->conversation->asking, &in->block, in->memory);
 	in->in_block = false;
 	in->skipping = false;
 	in->memory = NULL;
@@ -179,7 +180,7 @@ static bool block_begin(
 	in->filled = 0;
 	in->in_block = true;
 	in->skipping =
-		conversation_expect(in->conversation, block) != BLOCK_ASKED;
+		asking_expect(&in->conversation->asking, block) != BLOCK_ASKED;
 	if (in->skipping)
 		return false;
 	in->memory = memory;
@@ -281,7 +282,7 @@ static enum conversation_verdict piece_in_line(
 		return broken(in, "out of memory");
 	if (!block_begin(in, &block, memory))
 		intake_return(in, memory);
-	if (conversation_tired(in->conversation))
+	if (asking_tired(&in->conversation->asking))
 		return broken(in, "blocks that nobody asked for");
 	line_drop(in,
 		block_bytes(
@@ -296,7 +297,7 @@ static enum conversation_verdict read_line(struct intake *in, uint64_t now_ms)
 	uint32_t pieces = torrent_metainfo(c->torrent)->piece_count;
 
 	while (in->line_len > 0 && !in->in_block && conversation_can_take(c) &&
-		!conversation_arrivals_full(c)) {
+		!asking_arrivals_full(&c->asking)) {
 		struct span bytes = {in->line + in->line_start, in->line_len};
 		enum conversation_verdict verdict;
 		struct wire_prefix prefix;
@@ -383,7 +384,7 @@ static bool take_ahead(
 		}
 		if (!read_piece_header(in, in->headers[i], &block) ||
 			block.length != BLOCK_SIZE ||
-			!conversation_knows(in->conversation, &block))
+			!asking_knows(&in->conversation->asking, &block))
 			return fall_into_line(in, i, len);
 		len -= missing;
 		in->header_filled = 0;
@@ -423,7 +424,7 @@ enum conversation_verdict intake_take(
 	/* A header that has begun in line goes on in its place, so that its
 	 * block can be received in place too. */
 	if (in->line_len > 0 && in->line_len < WIRE_PIECE_HEADER_SIZE &&
-		in->conversation->asked_count > 0 && !in->in_block &&
+		in->conversation->asking.count > 0 && !in->in_block &&
 		may_be_piece(in, in->line + in->line_start, in->line_len)) {
 		memcpy(in->headers[0], in->line + in->line_start, in->line_len);
 		in->header_filled = in->line_len;

@@ -68,7 +68,7 @@ size_t intake_plan(
 	struct intake *in, struct iovec ret[INTAKE_IOVS], size_t max_bytes);
 
 /* `len` > 0 bytes came, as planned.  Messages go to the conversation, whole
- * blocks to conversation_arrived(); the caller flushes after each call.  Stops
+ * blocks to asking_arrived(); the caller flushes after each call.  Stops
  * early when the conversation can take no more: intake_pending(). */
 enum conversation_verdict intake_take(
 	struct intake *in, size_t len, uint64_t now_ms);

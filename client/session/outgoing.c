@@ -44,20 +44,17 @@ static size_t choose(struct outgoing *o, uint64_t now_ms, struct block_ref *ret,
 	uint64_t *ret_wait_ms)
 {
 	struct rate_limit *limit = o->st->session->upload_limit;
-	struct conversation *c = o->conversation;
+	struct wanted *w = &o->conversation->wanted;
 
 	if (rate_limit_rate(limit) == 0)
-		return conversation_next_wanted(
-			c, ret, OUTGOING_BLOCKS, OUTGOING_BYTES);
+		return wanted_take(w, ret, OUTGOING_BLOCKS, OUTGOING_BYTES);
 
-	size_t wanted =
-		conversation_wanted_bytes(c, OUTGOING_BLOCKS, OUTGOING_BYTES);
+	size_t wanted = wanted_bytes(w, OUTGOING_BLOCKS, OUTGOING_BYTES);
 	size_t granted =
 		rate_limit_take(limit, &o->turn, now_ms, wanted, ret_wait_ms);
 	if (granted == 0)
 		return 0;
-	size_t count =
-		conversation_next_wanted(c, ret, OUTGOING_BLOCKS, granted);
+	size_t count = wanted_take(w, ret, OUTGOING_BLOCKS, granted);
 	int64_t left = (int64_t)granted;
 	for (size_t i = 0; i < count; i++)
 		left -= ret[i].length;
@@ -95,7 +92,7 @@ static bool add_blocks(
 	struct block_ref refs[OUTGOING_BLOCKS];
 	size_t count;
 
-	if (o->conversation->wanted_count == 0) {
+	if (o->conversation->wanted.count == 0) {
 		/* It may not ask again for long. */
 		rate_limit_leave(o->st->session->upload_limit, &o->turn);
 		free(o->data);

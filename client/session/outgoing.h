@@ -58,7 +58,7 @@ void outgoing_fill(struct outgoing *o, uint64_t now_ms, uint64_t *ret_wait_ms);
 /* Has its peer something to wait for? */
 static inline bool outgoing_owes(const struct outgoing *o)
 {
-	return o->payload > 0 || o->conversation->wanted_count > 0;
+	return o->payload > 0 || o->conversation->wanted.count > 0;
 }
 
 /* Send of the batch what can be sent.  MOVED: something was, perhaps all; then

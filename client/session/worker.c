@@ -100,16 +100,16 @@ static struct talk_end verdict_end(
 /* Hand over what has arrived; full pieces go to the finishers. */
 static void flush(struct talk *t, uint64_t now_ms)
 {
-	struct conversation *c = &t->conversation;
-	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	struct asking *a = &t->conversation.asking;
+	struct open_piece *full[ASKING_MAX_ARRIVALS];
 	size_t left;
-	size_t count = conversation_flush(c, full, &left);
+	size_t count = asking_flush(a, full, &left);
 
 	for (size_t i = 0; i < left; i++)
-		intake_return(&t->intake, c->arrivals[i].memory);
-	if (c->payload > t->counted) {
-		atomic_fetch_add(&t->st->downloaded, c->payload - t->counted);
-		t->counted = c->payload;
+		intake_return(&t->intake, a->arrivals[i].memory);
+	if (a->payload > t->counted) {
+		atomic_fetch_add(&t->st->downloaded, a->payload - t->counted);
+		t->counted = a->payload;
 		t->worker->useful_ms = now_ms;
 	}
 	/* Last, since hashing may fall to this thread. */
@@ -165,25 +165,26 @@ static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
 {
 	struct rate_limit *limit = t->worker->session->download_limit;
 	struct conversation *c = &t->conversation;
+	struct asking *a = &c->asking;
 
 	if (rate_limit_rate(limit) == 0)
 		return conversation_tick(c, now_ms);
 
-	uint64_t lost = conversation_lost_requests(c);
+	uint64_t lost = asking_lost_requests(a);
 	rate_limit_return(limit, (int64_t)(lost - t->lost) * BLOCK_SIZE);
 	t->lost = lost;
 
 	size_t room = conversation_room(c, now_ms);
 	if (room > 0)
-		c->may_ask = rate_limit_take(limit, &t->turn, now_ms,
+		a->may_ask = rate_limit_take(limit, &t->turn, now_ms,
 				     room * BLOCK_SIZE, &t->wait_ms) /
 			BLOCK_SIZE;
 	else
 		rate_limit_leave(limit, &t->turn);
-	t->worker->limited = room > 0 && c->may_ask == 0 && c->asked_count == 0;
+	t->worker->limited = room > 0 && a->may_ask == 0 && a->count == 0;
 	enum conversation_verdict verdict = conversation_tick(c, now_ms);
-	rate_limit_return(limit, (int64_t)c->may_ask * BLOCK_SIZE);
-	c->may_ask = 0;
+	rate_limit_return(limit, (int64_t)a->may_ask * BLOCK_SIZE);
+	a->may_ask = 0;
 	return verdict;
 }
 
@@ -191,8 +192,8 @@ static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
 static void end_asking(struct talk *t)
 {
 	struct rate_limit *limit = t->worker->session->download_limit;
-	struct conversation *c = &t->conversation;
-	uint64_t lost = c->requests - c->answered;
+	const struct asking *a = &t->conversation.asking;
+	uint64_t lost = a->requests - a->answered;
 
 	rate_limit_leave(limit, &t->turn);
 	rate_limit_return(limit, (int64_t)(lost - t->lost) * BLOCK_SIZE);
@@ -238,9 +239,9 @@ static void trade(struct talk *t, uint64_t now_ms)
 	struct conversation *c = &t->conversation;
 	struct worker *w = t->worker;
 
-	w->gave = c->payload;
+	w->gave = c->asking.payload;
 	w->peer_asks = outgoing_owes(&t->outgoing);
-	w->peer_snubs = c->snubbed;
+	w->peer_snubs = c->asking.snubbed;
 	bool news = c->peer_interested && !w->peer_interested;
 	w->peer_interested = c->peer_interested;
 	/* After that, so that a grant made meanwhile is not missed. */
@@ -333,7 +334,7 @@ static void wait_for_more(struct talk *t, uint64_t now_ms)
 			return;
 		}
 	}
-	if (c->asked_count == 0)
+	if (c->asking.count == 0)
 		intake_rest(&t->intake);
 
 	struct stream_ready ready = stream_wait(
@@ -401,7 +402,7 @@ static struct talk_end converse(struct talk *t)
 		if (verdict != CONVERSATION_GOES_ON)
 			return verdict_end(t, verdict);
 		t->worker->peer_is_seed = bitfield_full(&c->peer.pick.has);
-		t->worker->peer_offers = c->useful > 0;
+		t->worker->peer_offers = c->pieces.useful > 0;
 		t->worker->peer_chokes = c->peer_choking;
 		trade(t, now);
 		exchange_peers(t, now);
@@ -505,7 +506,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 
 		swarm_members_remove(s->members, worker->index);
 		result.ended = end.ended;
-		result.got_data = t.conversation.payload > 0;
+		result.got_data = t.conversation.asking.payload > 0;
 		result.listen_port = t.conversation.extensions.listen_port;
 		tell_peer(&t, candidate, &g->theirs, PEER_CLOSED, end.reason);
 		flush(&t, clock_ms());

@@ -53,13 +53,13 @@ struct run {
 
 static void flush(struct run *r)
 {
-	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	struct open_piece *full[ASKING_MAX_ARRIVALS];
 	struct endpoint guilty[4];
 	size_t left;
-	size_t count = conversation_flush(&r->c, full, &left);
+	size_t count = asking_flush(&r->c.asking, full, &left);
 
 	for (size_t i = 0; i < left; i++)
-		intake_return(&r->intake, r->c.arrivals[i].memory);
+		intake_return(&r->intake, r->c.asking.arrivals[i].memory);
 	for (size_t i = 0; i < count; i++)
 		torrent_finish_piece(r->torrent, full[i], true, guilty, 4);
 }
@@ -88,8 +88,8 @@ static enum conversation_verdict converse(
 		require(got <= cut);
 		verdict = intake_take(&r->intake, got, BEGIN_MS);
 		flush(r);
-		require(r->c.wanted_count <= CONVERSATION_MAX_WANTED);
-		require(r->c.asked_count <= CONVERSATION_MAX_ASKED);
+		require(r->c.wanted.count <= WANTED_MAX);
+		require(r->c.asking.count <= ASKING_MAX);
 		require(r->c.out.len <= CONVERSATION_MAX_OUT);
 		if (intake_pending(&r->intake))
 			break; /* the peer is not read from any more */
@@ -134,9 +134,9 @@ static struct outcome run(
 
 	struct outcome result = {.verdict = converse(&r, bytes, len, cut)};
 	result.have = torrent_have_count(r.torrent);
-	result.payload = r.c.payload;
-	result.unasked = r.c.unasked;
-	result.wanted = r.c.wanted_count;
+	result.payload = r.c.asking.payload;
+	result.unasked = r.c.asking.unasked;
+	result.wanted = r.c.wanted.count;
 	result.interested = r.c.peer_interested;
 	result.choking = r.c.peer_choking;
 	require(result.have >= (choices & 4 ? PIECES : 5));

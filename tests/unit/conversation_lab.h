@@ -120,13 +120,13 @@ static inline enum conversation_verdict lab_says_bitfield(
 /* Full pieces are hashed by nobody here: they are good. */
 static inline void lab_flush(struct lab *l, struct conversation *c)
 {
-	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	struct open_piece *full[ASKING_MAX_ARRIVALS];
 	struct endpoint guilty[4];
 	size_t left;
-	size_t count = conversation_flush(c, full, &left);
+	size_t count = asking_flush(&c->asking, full, &left);
 
 	for (size_t i = 0; i < left; i++)
-		block_pool_give(l->pool, &c->arrivals[i].memory, 1);
+		block_pool_give(l->pool, &c->asking.arrivals[i].memory, 1);
 	for (size_t i = 0; i < count; i++)
 		torrent_finish_piece(l->torrent, full[i], true, guilty, 4);
 }
@@ -138,11 +138,11 @@ static inline bool lab_gives(struct lab *l, struct conversation *c,
 	struct block_ref ref = lab_ref(l, piece, block);
 	uint8_t *memory = NULL;
 
-	if (conversation_expect(c, &ref) != BLOCK_ASKED)
+	if (asking_expect(&c->asking, &ref) != BLOCK_ASKED)
 		return false;
 	cr_assert_eq(block_pool_take(l->pool, &memory, 1), 1);
 	conversation_received(c, ref.length, now_ms);
-	conversation_arrived(c, &ref, memory);
+	asking_arrived(&c->asking, &ref, memory);
 	lab_flush(l, c);
 	return true;
 }
@@ -225,6 +225,19 @@ static inline size_t lab_count(const char *said, const char *word)
 		count++;
 	}
 	return count;
+}
+
+/* A peer that has everything and has unchoked us; what was said is gone. */
+static inline struct conversation *lab_giving(
+	struct lab *l, struct conversation_start options)
+{
+	struct conversation *c = lab_begin(l, options, LAB_START_MS);
+
+	for (uint32_t i = 0; i < LAB_PIECES; i++)
+		lab_says_have(c, i, LAB_START_MS);
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	(void)lab_said(c);
+	return c;
 }
 
 /* The tick, which goes well, and what is said then. */

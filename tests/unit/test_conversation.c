@@ -52,7 +52,7 @@ Test(conversation, tells_its_pieces_only_and_its_queue)
 		(struct span){c->out.bytes + sizeof(bitfield) + 6,
 			c->out.len - sizeof(bitfield) - 6},
 		&h));
-	cr_expect_eq(h.reqq, CONVERSATION_MAX_WANTED);
+	cr_expect_eq(h.reqq, WANTED_MAX);
 	cr_expect_eq(h.port, 6881);
 	cr_expect_not(h.upload_only);
 	lab_end(c);
@@ -100,7 +100,7 @@ Test(conversation, goes_by_the_bitfield_too)
 	cr_expect_eq(lab_says_bitfield(c, "\xc0\0\0\0\0", 5, LAB_START_MS),
 		CONVERSATION_GOES_ON);
 	cr_expect_str_eq(lab_said(c), "interested");
-	cr_expect_eq(c->useful, 1);
+	cr_expect_eq(c->pieces.useful, 1);
 	lab_end(c);
 	lab_close(&l);
 }
@@ -137,330 +137,6 @@ Test(conversation, pieces_that_are_told_wrongly_end_it)
 	lab_close(&l);
 }
 
-/* ---- our requests ---- */
-
-/* A peer that has everything and has unchoked us; what was said is gone. */
-static struct conversation *giving(struct lab *l, bool speaks_fast)
-{
-	struct conversation *c =
-		lab_begin(l, speaks_fast ? fast : plain, LAB_START_MS);
-
-	for (uint32_t i = 0; i < LAB_PIECES; i++)
-		lab_says_have(c, i, LAB_START_MS);
-	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
-	(void)lab_said(c);
-	return c;
-}
-
-Test(conversation, asks_only_when_unchoked_and_interested)
-{
-	struct lab l = lab_open(0);
-	struct conversation *c = lab_begin(&l, plain, LAB_START_MS);
-
-	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
-	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
-	lab_says(c, WIRE_CHOKE, LAB_START_MS);
-	lab_says_have(c, 0, LAB_START_MS);
-	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "interested");
-	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
-	cr_expect_eq(lab_count(lab_tick(c, LAB_START_MS + 5000), "request"), 4);
-	lab_end(c);
-	lab_close(&l);
-}
-
-static void says_reqq(struct conversation *c, unsigned reqq)
-{
-	char text[64];
-	int len = snprintf(text, sizeof(text), "d4:reqqi%uee", reqq);
-
-	conversation_message(c,
-		&(struct wire_message){.id = WIRE_EXTENDED,
-			.payload = {(const uint8_t *)text, (size_t)len}},
-		LAB_START_MS);
-}
-
-Test(conversation, asks_for_no_more_than_the_peer_queues)
-{
-	static const struct {
-		unsigned reqq;
-		size_t asked;
-	} cases[] = {{1, 1}, {7, 7}, {32, 32}, {250, 32}, {0, 1}};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct lab l = lab_open(0);
-		struct conversation *c = giving(&l, false);
-
-		c->extensions.spoken = true;
-		says_reqq(c, cases[i].reqq);
-		cr_expect_eq(lab_count(lab_tick(c, LAB_START_MS), "request"),
-			cases[i].asked, "%u", cases[i].reqq);
-		lab_end(c);
-		lab_close(&l);
-	}
-}
-
-Test(conversation, the_depth_follows_the_speed)
-{
-	struct lab l = lab_open(0);
-	struct conversation *c = giving(&l, false);
-	uint64_t now = LAB_START_MS;
-
-	/* Idleness says nothing about it. */
-	lab_says(c, WIRE_CHOKE, now);
-	for (int i = 0; i < 50; i++)
-		(void)lab_tick(c, now += 200);
-	lab_says(c, WIRE_UNCHOKE, now);
-	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
-
-	/* 10 blocks in 100 ms are 50 in 400 ms and two round trips. */
-	for (uint32_t i = 0; i < 10; i++)
-		cr_expect(lab_gives(&l, c, i / 4, i % 4, now + 50));
-	cr_expect_eq(
-		lab_count(lab_tick(c, now += 100), "request"), 50 - (32 - 10));
-
-	/* Slower and slower, and never below a few. */
-	for (int i = 0; i < 40; i++)
-		(void)lab_tick(c, now += 100);
-	cr_expect_eq(c->depth, 4);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, the_depth_covers_a_long_way)
-{
-	struct lab l = lab_open(0);
-	struct conversation *c = giving(&l, false);
-	uint64_t now = LAB_START_MS;
-
-	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
-	for (; now < LAB_START_MS + 500; now += 100)
-		(void)lab_tick(c, now);
-	for (uint32_t i = 0; i < 10; i++)
-		cr_expect(lab_gives(&l, c, i / 4, i % 4, now));
-	(void)lab_tick(c, now += 100);
-	cr_expect_eq(c->depth, 10 * (400 + 2 * 500) / 200);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, a_peer_that_chokes_frees_its_blocks_for_others)
-{
-	for (int speaks_fast = 0; speaks_fast <= 1; speaks_fast++) {
-		struct lab l = lab_open(LAB_LAST);
-		struct conversation *c = giving(&l, speaks_fast);
-		struct conversation *other = giving(&l, false);
-
-		cr_expect_str_eq(
-			lab_tick(c, LAB_START_MS), "request:39.0 request:39.1");
-		/* Once choked it is not waited for. */
-		lab_says(c, WIRE_CHOKE, LAB_START_MS);
-		cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
-		cr_expect_str_eq(lab_tick(other, LAB_START_MS),
-			"request:39.0 request:39.1");
-		lab_end(other);
-
-		lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
-		cr_expect_str_eq(
-			lab_tick(c, LAB_START_MS), "request:39.0 request:39.1");
-		lab_end(c);
-		lab_close(&l);
-	}
-}
-
-Test(conversation, with_fast_what_is_sent_after_a_choke_is_used)
-{
-	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, true);
-
-	(void)lab_tick(c, LAB_START_MS);
-	lab_says(c, WIRE_CHOKE, LAB_START_MS);
-	cr_expect(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
-	lab_says_block(c, WIRE_REJECT, lab_ref(&l, LAB_LAST, 1), LAB_START_MS);
-	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
-	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "request:39.1");
-	cr_expect_eq(c->unasked, 0);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, what_is_refused_is_asked_of_others_and_later_again)
-{
-	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, true);
-	struct conversation *other = giving(&l, true);
-	uint64_t now = LAB_START_MS;
-
-	(void)lab_tick(c, now);
-	for (uint32_t i = 0; i < 2; i++)
-		lab_says_block(c, WIRE_REJECT, lab_ref(&l, LAB_LAST, i), now);
-	/* Two that did nothing but ask and refuse would never rest. */
-	cr_expect_str_eq(lab_tick(c, now), "");
-	cr_expect(conversation_hungry(c));
-	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_REST_MS);
-	cr_expect_str_eq(lab_tick(other, now), "request:39.0 request:39.1");
-	lab_end(other);
-
-	now += CONVERSATION_REST_MS;
-	cr_expect_str_eq(lab_tick(c, now), "request:39.0 request:39.1");
-	cr_expect_gt(conversation_deadline(c), now);
-
-	/* Nobody asked for that. */
-	cr_expect_eq(lab_says_block(c, WIRE_REJECT, lab_ref(&l, 0, 0), now),
-		CONVERSATION_GOES_ON);
-	cr_expect_eq(c->asked_count, 2);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, the_blocks_of_a_silent_peer_go_to_others)
-{
-	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, false);
-	uint64_t now = LAB_START_MS;
-
-	(void)lab_tick(c, now);
-	struct conversation *other = giving(&l, false);
-	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_SNUBBED_MS);
-	now += CONVERSATION_SNUBBED_MS;
-	/* Whatever else it says. */
-	lab_says_have(c, 0, now);
-	lab_says(c, WIRE_KEEP_ALIVE, now);
-	cr_expect_str_eq(lab_tick(c, now), "");
-	cr_expect(c->snubbed);
-	cr_expect_str_eq(lab_tick(other, now), "request:39.0 request:39.1");
-	cr_expect_gt(conversation_deadline(c), now);
-
-	/* Late, and still used. */
-	cr_expect(lab_gives(&l, c, LAB_LAST, 0, now + 1));
-	cr_expect_not(c->snubbed);
-	cr_expect_str_eq(lab_tick(other, now + 1), "cancel:39.0");
-	cr_expect(lab_gives(&l, other, LAB_LAST, 1, now + 2));
-	cr_expect(torrent_complete(l.torrent));
-	cr_expect_str_eq(
-		lab_tick(c, now + 2), "have:39 cancel:39.1 not_interested");
-	lab_end(other);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, a_peer_that_goes_on_is_not_asked_twice)
-{
-	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, false);
-	uint64_t now = LAB_START_MS;
-
-	(void)lab_tick(c, now);
-	now += CONVERSATION_SNUBBED_MS;
-	(void)lab_tick(c, now);
-	cr_expect(lab_gives(&l, c, LAB_LAST, 0, now));
-	cr_expect_str_eq(lab_tick(c, now), "");
-	cr_expect(lab_gives(&l, c, LAB_LAST, 1, now));
-	cr_expect(torrent_complete(l.torrent));
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, requests_that_were_lost_are_made_anew)
-{
-	struct lab l = lab_open(0);
-	struct conversation *c = giving(&l, false);
-	uint64_t now = LAB_START_MS;
-
-	cr_expect_eq(lab_count(lab_tick(c, now), "request"), 32);
-	now += CONVERSATION_SNUBBED_MS;
-	cr_expect_str_eq(lab_tick(c, now), "");
-	cr_expect_eq(conversation_deadline(c), now + CONVERSATION_SNUBBED_MS);
-	now += CONVERSATION_SNUBBED_MS;
-	cr_expect_str_eq(lab_tick(c, now), "request:0.0");
-	cr_expect(lab_gives(&l, c, 0, 0, now));
-	cr_expect_gt(lab_count(lab_tick(c, now), "request"), 1);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, a_byte_now_and_then_holds_no_block_for_ever)
-{
-	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, false);
-	uint64_t now = LAB_START_MS;
-
-	(void)lab_tick(c, now);
-	for (int i = 0; i <= 12; i++, now += 5000) {
-		conversation_received(c, 1, now);
-		cr_expect_str_eq(lab_tick(c, now), "");
-	}
-	conversation_received(c, 1, now);
-	cr_expect_str_eq(lab_tick(c, now), "");
-	cr_expect(c->released[0] && c->released[1]);
-	now += CONVERSATION_REST_MS;
-	cr_expect_str_eq(lab_tick(c, now), "request:39.0 request:39.1");
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, what_another_brought_is_cancelled_and_may_come_late)
-{
-	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, false);
-	struct conversation *other = giving(&l, false);
-
-	(void)lab_tick(c, LAB_START_MS);
-	/* The endgame: both are asked. */
-	cr_expect_str_eq(
-		lab_tick(other, LAB_START_MS), "request:39.0 request:39.1");
-	cr_expect_not(conversation_has_news(c));
-	cr_expect(lab_gives(&l, other, LAB_LAST, 0, LAB_START_MS));
-	cr_expect(conversation_has_news(c));
-	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "cancel:39.0");
-	cr_expect_not(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
-	cr_expect_eq(c->unasked, 0);
-	cr_expect_not(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
-	cr_expect_eq(c->unasked, 1);
-	lab_end(other);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, unasked_blocks_are_put_up_with_sixteen_times)
-{
-	struct lab l = lab_open(0);
-	struct conversation *c = giving(&l, false);
-
-	(void)lab_tick(c, LAB_START_MS);
-	for (int i = 0; i < CONVERSATION_MAX_UNASKED; i++)
-		cr_expect_not(lab_gives(&l, c, 30, 0, LAB_START_MS));
-	cr_expect_not(conversation_tired(c));
-	(void)lab_tick(c, LAB_START_MS);
-	cr_expect_not(lab_gives(&l, c, 30, 0, LAB_START_MS));
-	cr_expect(conversation_tired(c));
-	cr_expect_eq(conversation_tick(c, LAB_START_MS),
-		CONVERSATION_PROTOCOL_ERROR);
-	lab_end(c);
-	lab_close(&l);
-}
-
-Test(conversation, only_exactly_what_was_asked_for_is_taken)
-{
-	struct lab l = lab_open(0);
-	struct conversation *c = giving(&l, false);
-	static const struct block_ref wrong[] = {
-		{0, 0, BLOCK_SIZE - 1},
-		{0, 1, BLOCK_SIZE},
-		{0, 1, BLOCK_SIZE - 1},
-		{0, LAB_PIECE, BLOCK_SIZE},
-		{LAB_PIECES, 0, BLOCK_SIZE},
-		{UINT32_MAX, UINT32_MAX - BLOCK_SIZE + 1, BLOCK_SIZE},
-	};
-
-	(void)lab_tick(c, LAB_START_MS);
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		cr_expect_eq(conversation_expect(c, &wrong[i]), BLOCK_UNASKED,
-			"%zu", i);
-	cr_expect(lab_gives(&l, c, 0, 0, LAB_START_MS));
-	lab_end(c);
-	lab_close(&l);
-}
-
 /* ---- its requests ---- */
 
 Test(conversation, serves_only_who_is_unchoked_and_only_what_is_had)
@@ -481,7 +157,7 @@ Test(conversation, serves_only_who_is_unchoked_and_only_what_is_had)
 		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 2, 0), 0);
 		lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 1, 3), 0);
 		cr_expect_str_eq(lab_said(c), speaks_fast ? "reject:2.0" : "");
-		cr_expect_eq(conversation_next_wanted(c, got, 4, SIZE_MAX), 2);
+		cr_expect_eq(wanted_take(&c->wanted, got, 4, SIZE_MAX), 2);
 		cr_expect_eq(got[0].piece, 0);
 		cr_expect_eq(got[1].piece, 1);
 
@@ -492,7 +168,7 @@ Test(conversation, serves_only_who_is_unchoked_and_only_what_is_had)
 		conversation_choke(c, true);
 		cr_expect_str_eq(lab_said(c),
 			speaks_fast ? "choke reject:0.3" : "choke");
-		cr_expect_eq(conversation_next_wanted(c, got, 4, SIZE_MAX), 0);
+		cr_expect_eq(wanted_take(&c->wanted, got, 4, SIZE_MAX), 0);
 		lab_end(c);
 		lab_close(&l);
 	}
@@ -543,10 +219,9 @@ Test(conversation, a_full_queue_stops_the_reading)
 	struct conversation *c = lab_begin(&l, fast, LAB_START_MS);
 	struct block_ref got[16];
 
-	(void)lab_said(c);
 	conversation_choke(c, false);
 	(void)lab_said(c);
-	for (uint32_t i = 0; i < CONVERSATION_MAX_WANTED; i++) {
+	for (uint32_t i = 0; i < WANTED_MAX; i++) {
 		cr_expect(conversation_can_take(c));
 		lab_says_block(c, WIRE_REQUEST, (struct block_ref){0, i, 1}, 0);
 	}
@@ -555,19 +230,8 @@ Test(conversation, a_full_queue_stops_the_reading)
 	lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 1, 1), 0);
 	cr_expect_str_eq(lab_said(c), "reject:1.1");
 
-	cr_expect_eq(conversation_next_wanted(c, got, 16, 3), 3);
-	cr_expect_eq(got[2].begin, 2);
+	cr_expect_eq(wanted_take(&c->wanted, got, 16, SIZE_MAX), 16);
 	cr_expect(conversation_can_take(c));
-	/* The ring comes round. */
-	lab_says_block(c, WIRE_REQUEST, lab_ref(&l, 1, 1), 0);
-	lab_says_block(c, WIRE_CANCEL, (struct block_ref){0, 3, 1}, 0);
-	for (uint32_t i = 4; i < CONVERSATION_MAX_WANTED; i++) {
-		cr_assert_eq(conversation_next_wanted(c, got, 1, 1), 1);
-		cr_expect_eq(got[0].begin, i);
-	}
-	cr_expect_eq(conversation_next_wanted(c, got, 16, 1), 1);
-	cr_expect_eq(got[0].piece, 1); /* one, though it is larger */
-	cr_expect_eq(conversation_next_wanted(c, got, 16, 1), 0);
 	lab_end(c);
 	lab_close(&l);
 }
@@ -594,7 +258,7 @@ Test(conversation, a_peer_that_reads_nothing_is_not_read_from)
 Test(conversation, news_are_told_once_and_to_all)
 {
 	struct lab l = lab_open(LAB_LAST);
-	struct conversation *giver = giving(&l, false);
+	struct conversation *giver = lab_giving(&l, plain);
 	struct conversation *a = lab_begin(&l, fast, LAB_START_MS);
 	uint64_t now = LAB_START_MS;
 
@@ -762,9 +426,9 @@ Test(conversation, who_has_only_unwanted_pieces_is_of_no_interest)
 	lab_says_bitfield(c, beyond, 5, LAB_START_MS);
 	lab_says_have(c, 10, LAB_START_MS);
 	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
-	cr_expect_eq(c->useful, 0);
+	cr_expect_eq(c->pieces.useful, 0);
 	lab_says_have(c, 9, LAB_START_MS);
-	cr_expect_eq(c->useful, 1);
+	cr_expect_eq(c->pieces.useful, 1);
 	cr_expect(c->am_interested);
 	lab_end(c);
 	lab_close(&l);
@@ -854,8 +518,8 @@ Test(conversation, extended_messages_need_the_bit_and_a_dictionary)
 Test(conversation, who_gave_a_bad_piece_is_let_go)
 {
 	struct lab l = lab_open(LAB_LAST);
-	struct conversation *c = giving(&l, false);
-	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	struct conversation *c = lab_giving(&l, plain);
+	struct open_piece *full[ASKING_MAX_ARRIVALS];
 	struct endpoint guilty[4];
 	size_t left;
 
@@ -865,10 +529,10 @@ Test(conversation, who_gave_a_bad_piece_is_let_go)
 		uint8_t *memory;
 		cr_assert_eq(block_pool_take(l.pool, &memory, 1), 1);
 		memset(memory, 0, BLOCK_SIZE);
-		cr_assert_eq(conversation_expect(c, &ref), BLOCK_ASKED);
-		conversation_arrived(c, &ref, memory);
+		cr_assert_eq(asking_expect(&c->asking, &ref), BLOCK_ASKED);
+		asking_arrived(&c->asking, &ref, memory);
 	}
-	cr_assert_eq(conversation_flush(c, full, &left), 1);
+	cr_assert_eq(asking_flush(&c->asking, full, &left), 1);
 	cr_expect_eq(
 		torrent_finish_piece(l.torrent, full[0], false, guilty, 4), 1);
 	cr_expect(conversation_has_news(c));

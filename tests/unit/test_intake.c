@@ -118,8 +118,8 @@ static void check_arrivals(struct reading *r)
 {
 	const struct made_stream *s = r->stream;
 
-	for (size_t i = 0; i < r->c->arrival_count; i++) {
-		const struct arrival *a = &r->c->arrivals[i];
+	for (size_t i = 0; i < r->c->asking.arrival_count; i++) {
+		const struct arrival *a = &r->c->asking.arrivals[i];
 		struct block_ref ref =
 			lab_ref(r->lab, a->block.piece, a->block.index);
 		size_t k = 0;
@@ -138,14 +138,14 @@ static void check_arrivals(struct reading *r)
 
 static void flush(struct reading *r)
 {
-	struct open_piece *full[CONVERSATION_MAX_ARRIVALS];
+	struct open_piece *full[ASKING_MAX_ARRIVALS];
 	struct endpoint guilty[4];
 	size_t left;
 
 	check_arrivals(r);
-	size_t count = conversation_flush(r->c, full, &left);
+	size_t count = asking_flush(&r->c->asking, full, &left);
 	for (size_t i = 0; i < left; i++)
-		intake_return(&r->intake, r->c->arrivals[i].memory);
+		intake_return(&r->intake, r->c->asking.arrivals[i].memory);
 	for (size_t i = 0; i < count; i++)
 		torrent_finish_piece(r->lab->torrent, full[i], true, guilty, 4);
 }
@@ -241,7 +241,7 @@ static void check_all_was_read(const struct conversation *c)
 	cr_assert(c->peer_choking);
 	cr_assert(bitfield_has(&c->peer.pick.has, 5));
 	cr_assert(bitfield_has(&c->peer.pick.has, 6));
-	cr_assert_eq(c->unasked, 2);
+	cr_assert_eq(c->asking.unasked, 2);
 	cr_assert(torrent_complete(c->torrent));
 }
 
@@ -324,9 +324,9 @@ static uint32_t unasked_piece(const struct conversation *c)
 {
 	uint32_t piece = 0;
 
-	for (size_t i = 0; i < c->asked_count; i++) {
-		if (c->asked[i].piece >= piece)
-			piece = c->asked[i].piece + 1;
+	for (size_t i = 0; i < c->asking.count; i++) {
+		if (c->asking.asked[i].piece >= piece)
+			piece = c->asking.asked[i].piece + 1;
 	}
 	cr_assert_lt(piece, LAB_LAST);
 	return piece;
@@ -350,7 +350,7 @@ static struct made_stream shuffled_stream(
 	for (uint32_t i = 0; i < 32; i++) {
 		while (dice(state, 3) == 0)
 			add_message(&s, others[dice(state, 5)]);
-		const struct block_id *block = &c->asked[order[i]];
+		const struct block_id *block = &c->asking.asked[order[i]];
 		add_block(&s, l, block->piece, block->index);
 	}
 	return s;
@@ -367,7 +367,7 @@ Test(intake, blocks_come_in_any_order_and_any_cuts)
 
 		renew(&l, 0);
 		struct conversation *c = asked(&l, round % 2);
-		cr_assert_eq(c->asked_count, 32);
+		cr_assert_eq(c->asking.count, 32);
 		struct made_stream s = shuffled_stream(&l, c, &state);
 		reading_begin(&r, &l, c, &s);
 		while (r.at < s.bytes.len) {
@@ -384,8 +384,8 @@ Test(intake, blocks_come_in_any_order_and_any_cuts)
 				intake_rest(&r.intake);
 		}
 		cr_assert_eq(r.blocks, 32);
-		cr_assert_eq(c->asked_count, 0);
-		cr_assert_eq(c->unasked, 0);
+		cr_assert_eq(c->asking.count, 0);
+		cr_assert_eq(c->asking.unasked, 0);
 		reading_end(&r);
 		lab_end(c);
 		buffer_finish(&s.bytes);
@@ -408,7 +408,8 @@ Test(intake, block_after_block_not_a_byte_is_copied)
 		struct conversation *c = asked(&l, false);
 		buffer_init(&s.bytes, SIZE_MAX);
 		for (uint32_t b = 0; b < 20; b++)
-			add_block(&s, &l, c->asked[b].piece, c->asked[b].index);
+			add_block(&s, &l, c->asking.asked[b].piece,
+				c->asking.asked[b].index);
 		reading_begin(&r, &l, c, &s);
 		while (r.at < s.bytes.len) {
 			size_t left = s.bytes.len - r.at;
@@ -436,7 +437,8 @@ Test(intake, a_message_between_costs_one_copy_of_what_was_read)
 	for (uint32_t b = 0; b < 20; b++) {
 		if (b == 4)
 			add_message(&s, have_5);
-		add_block(&s, &l, c->asked[b].piece, c->asked[b].index);
+		add_block(&s, &l, c->asking.asked[b].piece,
+			c->asking.asked[b].index);
 	}
 	reading_begin(&r, &l, c, &s);
 	cr_expect_eq(
@@ -464,8 +466,8 @@ Test(intake, a_short_message_does_not_wait_for_more_bytes)
 			struct conversation *c = asked_of(&l, false, true);
 			buffer_init(&s.bytes, SIZE_MAX);
 			if (after_block)
-				add_block(&s, &l, c->asked[0].piece,
-					c->asked[0].index);
+				add_block(&s, &l, c->asking.asked[0].piece,
+					c->asking.asked[0].index);
 			add_message(&s, messages[i]);
 			c->heard_ms = 0;
 			reading_begin(&r, &l, c, &s);
@@ -494,11 +496,11 @@ Test(intake, messages_are_no_bytes_of_a_block)
 	for (int i = 0; i < 100; i++)
 		add_message(&s, have_5);
 	add_ref(&s, &l, (struct block_ref){unasked_piece(c), 0, 5000});
-	c->block_ms = 1;
+	c->asking.block_ms = 1;
 	reading_begin(&r, &l, c, &s);
 	read_upto(&r, s.bytes.len, SIZE_MAX);
-	cr_expect_eq(c->block_ms, 1);
-	cr_expect_eq(c->window_bytes, 0);
+	cr_expect_eq(c->asking.block_ms, 1);
+	cr_expect_eq(c->asking.window_bytes, 0);
 	reading_end(&r);
 	lab_end(c);
 	buffer_finish(&s.bytes);
@@ -507,7 +509,7 @@ Test(intake, messages_are_no_bytes_of_a_block)
 
 Test(intake, more_requests_than_are_queued_wait_in_line)
 {
-	enum { REQUESTS = CONVERSATION_MAX_WANTED + 300 };
+	enum { REQUESTS = WANTED_MAX + 300 };
 	struct lab l = lab_open(LAB_PIECES);
 	struct made_stream s = {0};
 	static struct reading r;
@@ -522,15 +524,15 @@ Test(intake, more_requests_than_are_queued_wait_in_line)
 	conversation_choke(c, false);
 	reading_begin(&r, &l, c, &s);
 	while (served < REQUESTS) {
-		size_t count = conversation_next_wanted(c, got, 16, SIZE_MAX);
+		size_t count = wanted_take(&c->wanted, got, 16, SIZE_MAX);
 
 		served += count;
 		cr_assert_eq(read_upto(&r, s.bytes.len, SIZE_MAX),
 			CONVERSATION_GOES_ON);
 		while (intake_pending(&r.intake) && conversation_can_take(c))
 			intake_resume(&r.intake, LAB_START_MS);
-		cr_assert(count > 0 || c->wanted_count > 0);
-		cr_assert_leq(c->wanted_count, CONVERSATION_MAX_WANTED);
+		cr_assert(count > 0 || c->wanted.count > 0);
+		cr_assert_leq(c->wanted.count, WANTED_MAX);
 	}
 	cr_expect_eq(served, REQUESTS);
 	cr_expect_not(intake_pending(&r.intake));
@@ -596,7 +598,7 @@ Test(intake, too_many_unasked_blocks_are_refused)
 		static struct reading r;
 
 		buffer_init(&s.bytes, SIZE_MAX);
-		for (int i = 0; i < CONVERSATION_MAX_UNASKED; i++)
+		for (int i = 0; i < ASKING_MAX_UNASKED; i++)
 			add_block(&s, &l, unasked_piece(c), 0);
 		reading_begin(&r, &l, c, &s);
 		cr_expect_eq(read_upto(&r, s.bytes.len, SIZE_MAX),
