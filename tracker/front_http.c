@@ -28,8 +28,8 @@
 
 enum {
 	/* Of one connection, for its request line and headers, and 64 bytes for
-	 * each key in it: a scrape as long as a URL may be has 230.  Beyond
-	 * 32 KiB the library would map and unmap memory for each connection. */
+	 * each of these.  Beyond 32 KiB the library would map and unmap memory
+	 * for each connection. */
 	CONNECTION_MEMORY = 32 * 1024,
 
 	/* For a whole request, which is one packet, and for the pause before
@@ -67,7 +67,7 @@ struct request {
 };
 
 /* A request hangs here and not in the library's context alone: the library
- * forgets it when a query has more keys than its memory holds. */
+ * forgets it when a request does not fit in its memory. */
 struct connection {
 	struct deadline *deadline;
 	struct request *request; /* under way, or NULL */
@@ -347,6 +347,7 @@ static const struct page {
 struct framing {
 	unsigned lengths;
 	bool body;
+	bool odd_name;
 };
 
 static enum MHD_Result look_at_header(
@@ -355,6 +356,7 @@ static enum MHD_Result look_at_header(
 	struct framing *framing = cls;
 
 	(void)kind;
+	framing->odd_name |= name[strcspn(name, " \t")] != '\0';
 	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
 		framing->lengths++;
 		framing->body |= !value || strcmp(value, "0") != 0;
@@ -364,13 +366,15 @@ static enum MHD_Result look_at_header(
 	return MHD_YES;
 }
 
-/* We take no bodies, and two lengths are a smuggler's trick. */
-static bool has_body(struct MHD_Connection *c)
+/* Whether all agree on where the request ends.  We take no bodies; two lengths
+ * are a smuggler's trick, and so is "Content-Length : 5", which the library
+ * takes for a header of that odd name and a proxy may take for a length. */
+static bool ends_with_its_headers(struct MHD_Connection *c)
 {
 	struct framing framing = {0};
 
 	MHD_get_connection_values(c, MHD_HEADER_KIND, look_at_header, &framing);
-	return framing.body || framing.lengths > 1;
+	return !framing.body && !framing.odd_name && framing.lengths <= 1;
 }
 
 /* The headers are there: refuse what is no request of ours.  An answer at this
@@ -382,9 +386,10 @@ static enum MHD_Result accept_request(
 		strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return answer_text(c, MHD_HTTP_METHOD_NOT_ALLOWED,
 			"only GET and HEAD are served here\n");
-	if (has_body(c))
+	if (!ends_with_its_headers(c))
 		return answer_text(c, MHD_HTTP_BAD_REQUEST,
-			"a request with a body is not understood\n");
+			"a request with a body, or with odd headers, is not "
+			"understood\n");
 	if (request->len > ANNOUNCE_HTTP_MAX_URL)
 		return answer_text(
 			c, MHD_HTTP_URI_TOO_LONG, "the URL is too long\n");
@@ -457,6 +462,18 @@ static void drop_request(struct connection *connection)
 	connection->request = NULL;
 }
 
+/* Hide the query from the library.  It would unescape and list every key in its
+ * own way, for nothing, and a query with more keys than its memory holds would
+ * get no answer until the connection times out.  The text is the library's
+ * buffer, which it is about to write to itself. */
+static void hide_query(const char *target)
+{
+	char *query = strchr((char *)(uintptr_t)target, '?');
+
+	if (query && query[1] != '\0')
+		query[1] = '\0';
+}
+
 /* The request line has come.  What we return is `context` from now on. */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
 {
@@ -474,6 +491,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
 	request->accepted = false;
 	request->len = len;
 	memcpy(request->target, target, len + 1);
+	hide_query(target);
 	connection->request = request;
 	return request;
 }

@@ -331,6 +331,27 @@ def test_broken_requests_end_with_a_refusal(lab, head):
     assert get(tracker.base + "/health")[0] == 200
 
 
+@pytest.mark.parametrize("key, times", [("&", 7000), ("&a=b", 1700), ("&a", 3700), ("&%41=%42", 900)])
+def test_a_query_of_many_keys_is_answered_at_once(lab, key, times):
+    tracker = lab.tracker()
+    more = key * times
+    started = time.monotonic()
+    answer = raw(tracker, ("GET /announce?%s%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (query(1), more)).encode())
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"incompletei1e" in answer
+    assert time.monotonic() - started < patience(3)
+
+
+@pytest.mark.parametrize("header", ["Content-Length : 5", "Transfer-Encoding : chunked", "Content-Length\t: 5", " Content-Length: 5",
+                                    "Content-Length: 0, 5", "Content-Length: +0", "Content-Length:", "Transfer-Encoding: gzip"])
+def test_who_says_in_an_odd_way_that_a_body_follows_is_refused(lab, header):
+    """What follows must never be taken for a request of its own."""
+    tracker = lab.tracker()
+    hidden = "GET /announce?%s HTTP/1.1\r\nHost: x\r\n\r\n" % query(2)
+    answer = raw(tracker, ("GET /health HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n%s" % (header, hidden)).encode())
+    assert answer.startswith(b"HTTP/1.1 4") and b"200 OK" not in answer, answer
+    assert announce(tracker, 1)[b"incomplete"] == 1
+
+
 def test_keep_alive_serves_several_announces(lab):
     tracker = lab.tracker()
     with socket.create_connection(("127.0.0.1", tracker.port), patience(10)) as s:
