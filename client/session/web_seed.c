@@ -1,24 +1,21 @@
 #include "client/session/web_seed.h"
 
-#include <curl/curl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "client/discovery/http_request.h"
 #include "client/discovery/web_seed_url.h"
 #include "client/session/block_run.h"
 #include "client/session/events.h"
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/web_transfer.h"
 #include "client/storage/layout.h"
 #include "client/torrent/block_pool.h"
 #include "client/torrent/torrent.h"
@@ -37,40 +34,14 @@ enum {
 	QUICK_MS = 1000,
 	SLOW_MS = 4000,
 
-	/* Less than so much has come in so long: given up. */
-	STALL_MS = 30 * 1000,
-	STALL_BYTES = 4096,
-	MAX_HEADERS = 64 * 1024, /* of one request, all redirects together */
-
 	BACK_OFF_MS = 5 * 1000, /* after a failure; doubling */
 	MAX_BACK_OFF_MS = 10 * 60 * 1000,
-
-	/* For lower limits the receive buffer is made smaller. */
-	LIMIT_FOR_BUFFER = 1024 * 1024,
-	LEAST_BUFFER = 4096,
 
 	NAP_MS = 1000, /* the torrent's state is looked at so often */
 
 	/* For libcurl and TLS, and the URL. */
 	STACK_SIZE = 512 * 1024,
 	HOST_SIZE = 128,
-};
-
-/* One request under way. */
-struct request {
-	struct web_seed_request asked;
-	uint64_t left; /* bytes still to come */
-	size_t header_bytes;
-	bool has_range;
-	struct content_range range;
-
-	bool judged;
-	enum web_seed_answer answer; /* of the whole request, in the end */
-	struct error why;            /* unless it is good */
-
-	uint64_t moved_ms;  /* the last STALL_BYTES were whole then, ... */
-	uint64_t moved;     /* ... and so much of the next has come */
-	uint64_t resume_ms; /* paused by the rate limit until then; 0: not */
 };
 
 /* A thread, and the web seed that it uses. */
@@ -81,8 +52,7 @@ struct web_seed {
 	pthread_t thread;
 
 	/* The thread's own. */
-	CURL *curl;
-	CURLM *multi;
+	struct web_transfer *transfer;
 	const char *url; /* the torrent's */
 	char host[HOST_SIZE];
 	bool connected; /* it has given something, and that was told */
@@ -94,10 +64,7 @@ struct web_seed {
 	uint32_t filled;                   /* ... and its bytes so far */
 	bool needless; /* all that is left has come from others */
 
-	struct rate_turn turn; /* in the line for the rate limit */
-	size_t allowed;        /* bytes that it has let pass */
-
-	struct request request;
+	struct error why; /* the last request failed */
 };
 
 struct web_seeds {
@@ -123,8 +90,9 @@ static bool goes_on(const struct web_seed *w)
 }
 
 /* May the request under way go on? */
-static bool of_use(struct web_seed *w)
+static bool of_use(void *ctx)
 {
+	struct web_seed *w = ctx;
 	size_t places[MAX_BATCH];
 	size_t left = w->peer.pick.asked_count;
 
@@ -236,252 +204,43 @@ static bool take_bytes(struct web_seed *w, const char *bytes, uint64_t len)
 	return true;
 }
 
-/* ---- what libcurl calls; another value than the length ends the transfer ----
- */
-
-static size_t refuse(
-	struct request *r, enum web_seed_answer answer, const char *why)
-{
-	r->judged = true;
-	r->answer = answer;
-	error_set(&r->why, "%s", why);
-	return 0;
-}
-
-static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
-{
-	static const char name[] = "content-range:";
-	struct web_seed *w = ctx;
-	struct request *r = &w->request;
-	struct span line = {(const uint8_t *)bytes, size * count};
-
-	r->header_bytes += line.len;
-	if (r->header_bytes > MAX_HEADERS)
-		return refuse(r, WEB_SEED_NEVER, "headers too long");
-	if (line.len >= 5 && memcmp(line.at, "HTTP/", 5) == 0)
-		r->has_range = false; /* one more answer: a redirect's before */
-	if (line.len >= sizeof(name) - 1 &&
-		strncasecmp(bytes, name, sizeof(name) - 1) == 0)
-		r->has_range = content_range_read(
-			(struct span){line.at + sizeof(name) - 1,
-				line.len - (sizeof(name) - 1)},
-			&r->range);
-	return line.len;
-}
-
-static enum web_seed_answer judge(struct web_seed *w)
-{
-	struct request *r = &w->request;
-	long status = 0;
-
-	if (!r->judged) {
-		(void)curl_easy_getinfo(
-			w->curl, CURLINFO_RESPONSE_CODE, &status);
-		r->answer = web_seed_judge(&r->asked, status,
-			r->has_range ? &r->range : NULL, &r->why);
-		r->judged = true;
-	}
-	return r->answer;
-}
-
-/* False: not now, the transfer is to be paused. */
-static bool within_limit(struct web_seed *w, size_t len)
-{
-	struct rate_limit *limit = w->all->st->session->download_limit;
-	struct request *r = &w->request;
-	uint64_t now = clock_ms();
-	uint64_t wait_ms = NAP_MS;
-
-	if (rate_limit_rate(limit) == 0)
-		return true;
-	if (w->allowed < len)
-		w->allowed += rate_limit_take(
-			limit, &w->turn, now, r->left - w->allowed, &wait_ms);
-	if (w->allowed < len) {
-		r->resume_ms = now + wait_ms;
-		return false;
-	}
-	w->allowed -= len;
-	return true;
-}
-
-static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
+/* What comes in answer to a request. */
+static bool take_answer(void *ctx, const char *bytes, size_t len)
 {
 	struct web_seed *w = ctx;
-	struct request *r = &w->request;
-	struct session_torrent *st = w->all->st;
-	size_t len = size * count;
 
-	if (judge(w) != WEB_SEED_GOOD || !of_use(w))
-		return 0;
-	if (len > r->left)
-		return refuse(
-			r, WEB_SEED_NEVER, "it sends more than was asked for");
-	if (!within_limit(w, len))
-		return CURL_WRITEFUNC_PAUSE;
 	if (!w->connected) {
 		w->connected = true;
 		tell(w, PEER_CONNECTED, "");
 	}
-	r->left -= len;
-	r->moved += len;
-	if (r->moved >= STALL_BYTES) {
-		r->moved = 0;
-		r->moved_ms = clock_ms();
-	}
-	atomic_fetch_add(&st->downloaded, len);
-	if (!take_bytes(w, bytes, len))
-		return refuse(r, WEB_SEED_LATER, "out of memory");
-	return len;
+	atomic_fetch_add(&w->all->st->downloaded, len);
+	return take_bytes(w, bytes, len);
 }
 
-/* Under a limit the server must not send ahead of what we read, as far as the
- * socket's buffer goes. */
-static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+static enum web_seed_answer out_of_memory(struct web_seed *w)
 {
-	const struct web_seed *w = ctx;
-	uint64_t rate = rate_limit_rate(w->all->st->session->download_limit);
-
-	(void)purpose;
-	if (rate > 0 && rate < LIMIT_FOR_BUFFER) {
-		int size = (int)(rate / 4); /* for the longest round trips */
-		if (size < LEAST_BUFFER)
-			size = LEAST_BUFFER;
-		(void)setsockopt(
-			fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	}
-	return CURL_SOCKOPT_OK;
+	error_set(&w->why, "out of memory");
+	return WEB_SEED_LATER;
 }
 
-/* ---- requests ---- */
-
-/* What is the same for all requests to a web seed. */
-static bool set_options(struct web_seed *w)
-{
-	CURL *curl = w->curl;
-	bool ok = http_request_prepare(curl, w->all->st->session->bind);
-
-	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
-	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, w);
-	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEDATA, w);
-	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, w);
-	return ok;
-}
-
-/* Let what the rate limit has held up go on, when it is time or we were woken.
- * Returns how long to wait for more; CURLE_OK in *ret_code unless that ended
- * the transfer. */
-static int pace(
-	struct web_seed *w, uint64_t now_ms, bool woken, CURLcode *ret_code)
-{
-	struct request *r = &w->request;
-
-	*ret_code = CURLE_OK;
-	if (r->resume_ms != 0 && (woken || now_ms >= r->resume_ms)) {
-		r->resume_ms = 0;
-		r->moved_ms = now_ms;
-		*ret_code = curl_easy_pause(w->curl, CURLPAUSE_CONT);
-	}
-	uint64_t wait_ms = r->resume_ms > now_ms ? r->resume_ms - now_ms : 0;
-	return wait_ms > 0 && wait_ms < NAP_MS ? (int)wait_ms : NAP_MS;
-}
-
-/* Run the transfer, which was added to the multi handle, to its end. */
-static CURLcode run_transfer(struct web_seed *w)
-{
-	struct request *r = &w->request;
-	struct curl_waitfd wake = {
-		.fd = w->wake_fd, .events = CURL_WAIT_POLLIN};
-	int running = 1;
-	int queued;
-	bool woken = false;
-	CURLcode code;
-
-	while (curl_multi_perform(w->multi, &running) == CURLM_OK &&
-		running > 0) {
-		uint64_t now = clock_ms();
-
-		if (!of_use(w))
-			return CURLE_ABORTED_BY_CALLBACK;
-		if (r->resume_ms == 0 && now - r->moved_ms >= STALL_MS)
-			return CURLE_OPERATION_TIMEDOUT;
-		int timeout = pace(w, now, woken, &code);
-		if (code != CURLE_OK)
-			return code;
-		(void)curl_multi_poll(w->multi, &wake, 1, timeout, NULL);
-		woken = drain(w);
-	}
-
-	const CURLMsg *message = curl_multi_info_read(w->multi, &queued);
-	return message && message->msg == CURLMSG_DONE ? message->data.result
-						       : CURLE_OUT_OF_MEMORY;
-}
-
-/* How a request ended that nothing was said against while it ran. */
-static enum web_seed_answer conclude(struct web_seed *w, CURLcode code)
-{
-	struct request *r = &w->request;
-
-	switch ((int)code) {
-	case CURLE_OK:
-		if (judge(w) != WEB_SEED_GOOD || r->left == 0)
-			break;
-		(void)refuse(r, WEB_SEED_LATER, "the answer is cut short");
-		break;
-	case CURLE_TOO_MANY_REDIRECTS:
-		(void)refuse(r, WEB_SEED_NEVER, "too many redirects");
-		break;
-	case CURLE_URL_MALFORMAT:
-		(void)refuse(r, WEB_SEED_NEVER, "an unusable URL");
-		break;
-	case CURLE_UNSUPPORTED_PROTOCOL:
-		(void)refuse(r, WEB_SEED_NEVER,
-			"redirected to something that is not http or https");
-		break;
-	case CURLE_OPERATION_TIMEDOUT:
-		(void)refuse(r, WEB_SEED_LATER, "timed out");
-		break;
-	default:
-		(void)refuse(r, WEB_SEED_LATER, curl_easy_strerror(code));
-		break;
-	}
-	return r->answer;
-}
-
-/* Fetch a stretch of one file.  What was not of use any more, or cut off by our
- * end, is GOOD as far as it came. */
+/* Fetch a stretch of one file, or make it up if it is none. */
 static enum web_seed_answer fetch_part(
 	struct web_seed *w, const struct layout_part *part)
 {
 	const struct metainfo *m = w->all->st->m;
-	struct request *r = &w->request;
 	char url[WEB_SEED_URL_SIZE];
-	char range[48];
 
-	*r = (struct request){
-		.asked = {part->offset, part->len, m->files[part->file].length},
-		.left = part->len,
-		.moved_ms = clock_ms(),
-	};
-	snprintf(range, sizeof(range), "%" PRIu64 "-%" PRIu64, part->offset,
-		part->offset + (part->len - 1));
-	if (!web_seed_url(m, w->url, part->file, url) ||
-		curl_easy_setopt(w->curl, CURLOPT_URL, url) ||
-		curl_easy_setopt(w->curl, CURLOPT_RANGE, range) ||
-		curl_multi_add_handle(w->multi, w->curl) != CURLM_OK) {
-		(void)refuse(r, WEB_SEED_LATER, "out of memory");
-		return r->answer;
+	if (part->file == LAYOUT_NO_FILE)
+		return take_bytes(w, NULL, part->len) ? WEB_SEED_GOOD
+						      : out_of_memory(w);
+	/* It has no piece of such a file, so this is not reached. */
+	if (!web_seed_url(m, w->url, part->file, url)) {
+		error_set(&w->why, "no URL for a file of that name");
+		return WEB_SEED_NEVER;
 	}
-	CURLcode code = run_transfer(w);
-	(void)curl_multi_remove_handle(w->multi, w->curl);
-
-	if (r->judged && r->answer != WEB_SEED_GOOD)
-		return r->answer;
-	if (code != CURLE_OK && !of_use(w))
-		return WEB_SEED_GOOD;
-	return conclude(w, code);
+	struct web_seed_request request = {
+		part->offset, part->len, m->files[part->file].length};
+	return web_transfer_run(w->transfer, url, &request, &w->why);
 }
 
 /* Fetch the blocks that were reserved, as far as that goes well. */
@@ -500,15 +259,8 @@ static enum web_seed_answer fetch(struct web_seed *w)
 		struct layout_walk walk = layout_walk(m, run.offset, run.len);
 
 		while (answer == WEB_SEED_GOOD && of_use(w) &&
-			layout_next(&walk, &part)) {
-			if (part.file != LAYOUT_NO_FILE) {
-				answer = fetch_part(w, &part);
-			} else if (!take_bytes(w, NULL, part.len)) {
-				(void)refuse(&w->request, WEB_SEED_LATER,
-					"out of memory");
-				answer = WEB_SEED_LATER;
-			}
-		}
+			layout_next(&walk, &part))
+			answer = fetch_part(w, &part);
 	}
 	return answer;
 }
@@ -572,10 +324,10 @@ static void warn(const struct web_seed *w, const char *then)
 
 	pthread_mutex_lock(&st->lock);
 	snprintf(st->web_seed_word, sizeof(st->web_seed_word), "%.50s: %.100s",
-		w->host, w->request.why.text);
+		w->host, w->why.text);
 	pthread_mutex_unlock(&st->lock);
 	session_torrent_warn(st, "%s: web seed %s: %s%s", st->m->name, w->host,
-		w->request.why.text, then);
+		w->why.text, then);
 }
 
 /* Use it until it is not wanted, or found to be none. */
@@ -592,7 +344,7 @@ static const char *converse(struct web_seed *w)
 			break;
 		case WEB_SEED_NEVER:
 			warn(w, "; it is not used any more");
-			return w->request.why.text;
+			return w->why.text;
 		case WEB_SEED_LATER:
 			/* One warning for a row of failures. */
 			if (back_off_ms == 0)
@@ -648,9 +400,15 @@ static void use(struct web_seed *w, size_t place)
 	w->batch = FIRST_BATCH;
 	w->peer = (struct torrent_peer){.wake_fd = w->wake_fd};
 	w->peer.pick.address = identity(place);
-	w->curl = curl_easy_init();
-	w->multi = curl_multi_init();
-	if (w->curl && w->multi && set_options(w) &&
+	w->transfer = web_transfer_create(&(struct web_transfer_options){
+		.bind = st->session->bind,
+		.limit = st->session->download_limit,
+		.wake_fd = w->wake_fd,
+		.ctx = w,
+		.of_use = of_use,
+		.take = take_answer,
+	});
+	if (w->transfer &&
 		bitfield_init(&w->peer.pick.has, st->m->piece_count)) {
 		fill_has(w);
 		torrent_join(st->torrent, &w->peer);
@@ -660,17 +418,13 @@ static void use(struct web_seed *w, size_t place)
 		if (w->connected)
 			tell(w, PEER_CLOSED, reason);
 	} else {
-		error_set(&w->request.why, "out of memory");
+		(void)out_of_memory(w);
 		warn(w, "");
 	}
-	rate_limit_leave(st->session->download_limit, &w->turn);
-	rate_limit_return(st->session->download_limit, (int64_t)w->allowed);
-	w->allowed = 0;
 	block_pool_give(st->session->blocks, &w->memory, 1);
 	w->memory = NULL;
 	bitfield_finish(&w->peer.pick.has);
-	curl_easy_cleanup(w->curl);
-	curl_multi_cleanup(w->multi);
+	web_transfer_destroy(w->transfer);
 }
 
 static void *run(void *ctx)
@@ -695,7 +449,6 @@ static bool start_thread(struct web_seed *w)
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake_fd < 0)
 		return false;
-	w->turn.wake_fd = w->wake_fd;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	ok = pthread_create(&w->thread, &attr, run, w) == 0;
