@@ -12,6 +12,7 @@
 #include "client/session/keeper.h"
 #include "client/session/metadata_task.h"
 #include "client/session/session_context.h"
+#include "client/session/web_seed_turns.h"
 #include "client/storage/check.h"
 #include "client/storage/finisher.h"
 #include "client/storage/layout.h"
@@ -559,6 +560,10 @@ bool session_torrent_settle(struct session_torrent *st)
 
 static void ban(struct session_torrent *st, const struct endpoint *guilty)
 {
+	size_t place;
+
+	if (web_seed_place_of(guilty, &place))
+		atomic_fetch_or(&st->banned_web_seeds, 1U << place);
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_PEER,
 			.peer = {.address = *guilty,

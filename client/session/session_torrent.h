@@ -48,7 +48,8 @@ struct session_torrent {
 	struct storage *storage; /* NULL while FETCHING, as the next one */
 	struct torrent *torrent;
 	struct announcer *_Atomic announcer; /* from when peers are wanted on */
-	struct web_seeds *web_seeds; /* while it is leeched; NULL: none */
+	struct web_seeds *web_seeds;       /* while it is leeched; NULL: none */
+	_Atomic uint32_t banned_web_seeds; /* bit N: at place N of its list */
 
 	/* By a magnet link; else NULL and empty. */
 	const struct magnet *magnet;

@@ -15,6 +15,7 @@
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/web_seed_turns.h"
 #include "client/session/web_transfer.h"
 #include "client/storage/layout.h"
 #include "client/torrent/block_pool.h"
@@ -34,9 +35,6 @@ enum {
 	QUICK_MS = 1000,
 	SLOW_MS = 4000,
 
-	BACK_OFF_MS = 5 * 1000, /* after a failure; doubling */
-	MAX_BACK_OFF_MS = 10 * 60 * 1000,
-
 	NAP_MS = 1000, /* the torrent's state is looked at so often */
 
 	/* For libcurl and TLS, and the URL. */
@@ -53,7 +51,8 @@ struct web_seed {
 
 	/* The thread's own. */
 	struct web_transfer *transfer;
-	const char *url; /* the torrent's */
+	size_t place;    /* in the torrent's list */
+	const char *url; /* there */
 	char host[HOST_SIZE];
 	bool connected; /* it has given something, and that was told */
 	size_t batch;
@@ -71,11 +70,11 @@ struct web_seeds {
 	/* Set before the threads start. */
 	struct session_torrent *st;
 	const char *const *urls;
-	size_t url_count;
 
 	atomic_bool stopping;
-	atomic_size_t next; /* which of the URLs is tried next */
-	size_t count;       /* threads */
+	pthread_mutex_t lock;
+	struct web_seed_turns turns; /* guarded by `lock`: of the URLs */
+	size_t count;                /* threads */
 	struct web_seed seeds[MAX_AT_ONCE];
 };
 
@@ -149,6 +148,52 @@ static void tell(
 				.state = state,
 				.client = w->host,
 				.reason = reason}});
+}
+
+static void warn(const struct web_seed *w, const char *then)
+{
+	struct session_torrent *st = w->all->st;
+
+	pthread_mutex_lock(&st->lock);
+	snprintf(st->web_seed_word, sizeof(st->web_seed_word), "%.50s: %.100s",
+		w->host, w->why.text);
+	pthread_mutex_unlock(&st->lock);
+	session_torrent_warn(st, "%s: web seed %s: %s%s", st->m->name, w->host,
+		w->why.text, then);
+}
+
+/* ---- turns ---- */
+
+static void did_well(struct web_seed *w)
+{
+	struct web_seeds *all = w->all;
+
+	pthread_mutex_lock(&all->lock);
+	web_seed_turns_good(&all->turns, w->place);
+	pthread_mutex_unlock(&all->lock);
+}
+
+/* It failed: others have their turn first. */
+static void give_way(struct web_seed *w)
+{
+	struct web_seeds *all = w->all;
+
+	pthread_mutex_lock(&all->lock);
+	bool first = web_seed_turns_later(&all->turns, w->place, clock_ms(), 0);
+	pthread_mutex_unlock(&all->lock);
+	/* One warning for a row of failures. */
+	if (first)
+		warn(w, "");
+}
+
+/* It is none. */
+static void give_up(struct web_seed *w)
+{
+	struct web_seeds *all = w->all;
+
+	pthread_mutex_lock(&all->lock);
+	web_seed_turns_over(&all->turns, w->place);
+	pthread_mutex_unlock(&all->lock);
 }
 
 /* ---- blocks ---- */
@@ -314,48 +359,38 @@ static enum web_seed_answer take_turn(struct web_seed *w)
 			answer != WEB_SEED_GOOD);
 	else
 		adapt_batch(w, count, clock_ms() - start_ms);
+	if (pick->asked_count == 0)
+		did_well(w);
 	pick->asked_count = 0;
 	return answer;
 }
 
-static void warn(const struct web_seed *w, const char *then)
+/* Also of what was judged while it was not in use. */
+static bool is_banned(const struct web_seed *w)
 {
-	struct session_torrent *st = w->all->st;
-
-	pthread_mutex_lock(&st->lock);
-	snprintf(st->web_seed_word, sizeof(st->web_seed_word), "%.50s: %.100s",
-		w->host, w->why.text);
-	pthread_mutex_unlock(&st->lock);
-	session_torrent_warn(st, "%s: web seed %s: %s%s", st->m->name, w->host,
-		w->why.text, then);
+	return torrent_peer_corrupt(&w->peer) ||
+		(w->all->st->banned_web_seeds & 1U << w->place) != 0;
 }
 
-/* Use it until it is not wanted, or found to be none. */
+/* Use it until it is not wanted, fails, or is found to be none.  Returns why,
+ * for a person. */
 static const char *converse(struct web_seed *w)
 {
-	uint64_t back_off_ms = 0;
-
 	while (goes_on(w)) {
-		if (torrent_peer_corrupt(&w->peer))
+		if (is_banned(w)) {
+			give_up(w);
 			return "banned"; /* the judge has told why */
+		}
 		switch (take_turn(w)) {
 		case WEB_SEED_GOOD:
-			back_off_ms = 0;
 			break;
 		case WEB_SEED_NEVER:
+			give_up(w);
 			warn(w, "; it is not used any more");
 			return w->why.text;
 		case WEB_SEED_LATER:
-			/* One warning for a row of failures. */
-			if (back_off_ms == 0)
-				warn(w, "");
-			back_off_ms = back_off_ms == 0 ? BACK_OFF_MS
-				: back_off_ms < MAX_BACK_OFF_MS / 2
-				? back_off_ms * 2
-				: MAX_BACK_OFF_MS;
-			w->batch = FIRST_BATCH;
-			wait_until(w, clock_ms() + back_off_ms);
-			break;
+			give_way(w);
+			return w->why.text;
 		}
 	}
 	return "stopped";
@@ -380,26 +415,18 @@ static void fill_has(struct web_seed *w)
 	}
 }
 
-/* See the header: 100::PLACE. */
-static struct endpoint identity(size_t place)
-{
-	struct endpoint e = {.ip = {[0] = 0x01, [15] = (uint8_t)(place + 1)}};
-
-	_Static_assert(METAINFO_MAX_WEB_SEEDS < UINT8_MAX, "");
-	return e;
-}
-
 static void use(struct web_seed *w, size_t place)
 {
 	struct session_torrent *st = w->all->st;
 	const char *reason;
 
+	w->place = place;
 	w->url = w->all->urls[place];
 	web_seed_host(w->url, w->host, sizeof(w->host));
 	w->connected = false;
 	w->batch = FIRST_BATCH;
 	w->peer = (struct torrent_peer){.wake_fd = w->wake_fd};
-	w->peer.pick.address = identity(place);
+	w->peer.pick.address = web_seed_place_address(place);
 	w->transfer = web_transfer_create(&(struct web_transfer_options){
 		.bind = st->session->bind,
 		.limit = st->session->download_limit,
@@ -419,7 +446,7 @@ static void use(struct web_seed *w, size_t place)
 			tell(w, PEER_CLOSED, reason);
 	} else {
 		(void)out_of_memory(w);
-		warn(w, "");
+		give_way(w);
 	}
 	block_pool_give(st->session->blocks, &w->memory, 1);
 	w->memory = NULL;
@@ -427,15 +454,30 @@ static void use(struct web_seed *w, size_t place)
 	web_transfer_destroy(w->transfer);
 }
 
+/* Whose turn it is; WEB_SEED_NOBODY: nobody's before *ret_due_ms. */
+static size_t take_place(struct web_seeds *all, uint64_t *ret_due_ms)
+{
+	pthread_mutex_lock(&all->lock);
+	size_t place = web_seed_turns_take(&all->turns, clock_ms(), ret_due_ms);
+	pthread_mutex_unlock(&all->lock);
+	return place;
+}
+
 static void *run(void *ctx)
 {
 	struct web_seed *w = ctx;
-	size_t place;
+	uint64_t due_ms;
 
-	while (goes_on(w) &&
-		(place = atomic_fetch_add(&w->all->next, 1)) <
-			w->all->url_count)
-		use(w, place);
+	while (goes_on(w)) {
+		size_t place = take_place(w->all, &due_ms);
+
+		if (place != WEB_SEED_NOBODY)
+			use(w, place);
+		else if (due_ms == UINT64_MAX)
+			break; /* the others have a thread each */
+		else
+			wait_until(w, due_ms);
+	}
 	return NULL;
 }
 
@@ -469,7 +511,8 @@ struct web_seeds *web_seeds_start(
 	if (all) {
 		all->st = st;
 		all->urls = urls;
-		all->url_count = count;
+		pthread_mutex_init(&all->lock, NULL);
+		web_seed_turns_init(&all->turns, count);
 		for (; all->count < wanted; all->count++) {
 			all->seeds[all->count].all = all;
 			if (!start_thread(&all->seeds[all->count]))
@@ -479,7 +522,7 @@ struct web_seeds *web_seeds_start(
 	if (!all || all->count == 0) {
 		session_torrent_warn(
 			st, "%s: no thread for its web seeds", st->m->name);
-		free(all);
+		web_seeds_destroy(all);
 		return NULL;
 	}
 	return all;
@@ -509,5 +552,6 @@ void web_seeds_destroy(struct web_seeds *seeds)
 		return;
 	for (size_t i = 0; i < seeds->count; i++)
 		close(seeds->seeds[i].wake_fd);
+	pthread_mutex_destroy(&seeds->lock);
 	free(seeds);
 }

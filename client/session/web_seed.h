@@ -11,13 +11,12 @@ struct web_seeds;
  * everything: it reserves blocks, asks for them by ranges over libcurl, and
  * hands them in.
  *
- * A few of those that the torrent names are used at once; the next takes the
- * place of one that turned out to be none.  Trouble that may pass is waited
- * out: 5 s, doubling to 10 min.
+ * A few of those that the torrent names are used at once.  The next takes the
+ * place of one that failed, and that one has its turn again after 5 s, doubling
+ * to 10 min; or never, if it turned out to be none.
  *
- * Who lies is judged as any peer is, by an address in 100::/64 (RFC 6666: that
- * of nobody; the last number is its place in the torrent's list, from 1) and
- * not by that of the server: this may be a proxy's or a host of many sites, and
+ * Who lies is judged as any peer is, but by web_seed_place_address() and not by
+ * the address of the server: this may be a proxy's or a host of many sites, and
  * other web seeds or peers behind it are not to blame. */
 
 /* When the torrent is being downloaded: those of `urls` (at most

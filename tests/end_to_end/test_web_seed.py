@@ -243,6 +243,32 @@ def test_the_next_of_the_list_takes_the_place_of_one_that_is_none(lab, web, thin
     assert all(len(s.requests) <= 1 for s in useless)
 
 
+def test_the_next_of_the_list_takes_the_place_of_one_that_cannot_be_reached(lab, web, thing):
+    """Though that one may be there later: there are more of them than are used at once."""
+    away = ["http://127.0.0.1:%d/" % free_port() for _ in range(5)]
+    server = web(thing.parent)
+    torrent = lab.torrent(thing, PIECE, **{"url-list": away + [server.url]})
+    start = time.monotonic()
+    finish_equal(lab.leech(torrent, lab.path("out")), thing, lab.path("out"))
+    assert time.monotonic() - start < patience(4), "before the first of them has its turn again"
+
+
+def test_a_lie_that_was_cut_short_is_not_forgotten(lab, web, thing):
+    """It is judged when it is not in use any more."""
+    def lie_and_break_off(handler, path, data, first, last):
+        handler.close_connection = True
+        reply(handler, 206, lie(data[first:last + 1 - 1000]), Content_Length=str(last - first + 1),
+              Content_Range="bytes %d-%d/%d" % (first, last, len(data)))
+
+    server = web(thing.parent, answer=lie_and_break_off)
+    torrent = lab.torrent(thing, PIECE, **{"url-list": server.url})
+    leech = lab.leech(torrent, lab.path("out"))
+    leech.wait_for("peer", lambda e: e["state"] == "banned")
+    asked = len(server.requests)
+    time.sleep(6)  # its next turn would be after 5
+    assert len(server.requests) == asked == 1 and leech.alive
+
+
 def test_a_small_file_may_come_whole_from_a_server_without_ranges(lab, web):
     content = lab.noise_file("source/thing", 100_000)
     server = web(content.parent, answer=whole)
