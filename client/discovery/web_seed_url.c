@@ -127,12 +127,13 @@ enum web_seed_answer web_seed_judge(const struct web_seed_request *request,
 	if (status == 200) {
 		if (request->offset == 0 && request->len == request->file_len)
 			return WEB_SEED_GOOD;
+		/* Of another file all may be asked for. */
 		error_set(err, "it does not serve ranges");
-		return WEB_SEED_NEVER;
+		return WEB_SEED_LACKS;
 	}
 	if (status != 206) {
 		error_set(err, "HTTP %ld", status);
-		return may_pass(status) ? WEB_SEED_LATER : WEB_SEED_NEVER;
+		return may_pass(status) ? WEB_SEED_LATER : WEB_SEED_LACKS;
 	}
 	if (!range || range->first != request->offset ||
 		range->last - range->first != request->len - 1) {
@@ -141,7 +142,7 @@ enum web_seed_answer web_seed_judge(const struct web_seed_request *request,
 	}
 	if (range->total != UINT64_MAX && range->total != request->file_len) {
 		error_set(err, "its file has another length");
-		return WEB_SEED_NEVER;
+		return WEB_SEED_LACKS;
 	}
 	return WEB_SEED_GOOD;
 }

@@ -48,6 +48,7 @@ struct web_seed_request {
 enum web_seed_answer {
 	WEB_SEED_GOOD,  /* exactly what was asked for follows */
 	WEB_SEED_LATER, /* it may go better another time */
+	WEB_SEED_LACKS, /* it does not have this file, or another by its name */
 	WEB_SEED_NEVER, /* this is not a web seed for this torrent */
 };
 

@@ -35,6 +35,9 @@ enum {
 	QUICK_MS = 1000,
 	SLOW_MS = 4000,
 
+	/* Files in a row that it does not have: it is none. */
+	MAX_LACKS = 10,
+
 	NAP_MS = 1000, /* the torrent's state is looked at so often */
 
 	/* For libcurl and TLS, and the URL. */
@@ -56,6 +59,9 @@ struct web_seed {
 	char host[HOST_SIZE];
 	bool connected; /* it has given something, and that was told */
 	size_t batch;
+	size_t file;    /* that was asked for last */
+	unsigned lacks; /* files in a row that it does not have */
+	bool told_lack; /* of one of them */
 
 	struct torrent_peer peer;
 	struct block_id blocks[MAX_BATCH]; /* peer.pick.asked: those left */
@@ -168,6 +174,7 @@ static void did_well(struct web_seed *w)
 {
 	struct web_seeds *all = w->all;
 
+	w->lacks = 0;
 	pthread_mutex_lock(&all->lock);
 	web_seed_turns_good(&all->turns, w->place);
 	pthread_mutex_unlock(&all->lock);
@@ -177,9 +184,12 @@ static void did_well(struct web_seed *w)
 static void give_way(struct web_seed *w)
 {
 	struct web_seeds *all = w->all;
+	uint64_t asked_ms =
+		w->transfer ? web_transfer_retry_ms(w->transfer) : 0;
 
 	pthread_mutex_lock(&all->lock);
-	bool first = web_seed_turns_later(&all->turns, w->place, clock_ms(), 0);
+	bool first = web_seed_turns_later(
+		&all->turns, w->place, clock_ms(), asked_ms);
 	pthread_mutex_unlock(&all->lock);
 	/* One warning for a row of failures. */
 	if (first)
@@ -283,6 +293,7 @@ static enum web_seed_answer fetch_part(
 		error_set(&w->why, "no URL for a file of that name");
 		return WEB_SEED_NEVER;
 	}
+	w->file = part->file;
 	struct web_seed_request request = {
 		part->offset, part->len, m->files[part->file].length};
 	return web_transfer_run(w->transfer, url, &request, &w->why);
@@ -308,6 +319,54 @@ static enum web_seed_answer fetch(struct web_seed *w)
 			answer = fetch_part(w, &part);
 	}
 	return answer;
+}
+
+/* ---- what it has ---- */
+
+static void clear_file(struct web_seed *w, size_t file)
+{
+	struct bitfield *has = &w->peer.pick.has;
+	uint32_t first, end;
+
+	layout_file_pieces(w->all->st->m, file, &first, &end);
+	for (uint32_t p = first; p < end; p++) {
+		if (bitfield_has(has, p))
+			bitfield_clear(has, p);
+	}
+}
+
+/* Pieces of files that it cannot be asked for it does not have. */
+static void fill_has(struct web_seed *w)
+{
+	const struct metainfo *m = w->all->st->m;
+	char url[WEB_SEED_URL_SIZE];
+
+	bitfield_set_all(&w->peer.pick.has);
+	for (size_t i = 0; i < m->file_count; i++) {
+		if (!m->files[i].pad && !web_seed_url(m, w->url, i, url))
+			clear_file(w, i);
+	}
+}
+
+/* It lacks the file that was asked for last, as mirrors do whose files changed
+ * or are not all there.  False: then it is of no use at all. */
+static bool do_without(struct web_seed *w)
+{
+	const struct session_torrent *st = w->all->st;
+	char then[128];
+
+	torrent_peer_has_many(st->torrent, &w->peer, false);
+	clear_file(w, w->file);
+	torrent_peer_has_many(st->torrent, &w->peer, true);
+	if (w->peer.pick.has.set == 0 || ++w->lacks == MAX_LACKS)
+		return false;
+	if (!w->told_lack) {
+		snprintf(then, sizeof(then), "; it is not asked for %.80s",
+			st->m->files[w->file].path);
+		warn(w, then);
+	}
+	w->told_lack = true;
+	return true;
 }
 
 /* ---- one web seed, from start to end ---- */
@@ -384,6 +443,10 @@ static const char *converse(struct web_seed *w)
 		switch (take_turn(w)) {
 		case WEB_SEED_GOOD:
 			break;
+		case WEB_SEED_LACKS:
+			if (do_without(w))
+				break;
+			/* fallthrough */
 		case WEB_SEED_NEVER:
 			give_up(w);
 			warn(w, "; it is not used any more");
@@ -396,25 +459,6 @@ static const char *converse(struct web_seed *w)
 	return "stopped";
 }
 
-/* Pieces of files that it cannot be asked for it does not have. */
-static void fill_has(struct web_seed *w)
-{
-	const struct metainfo *m = w->all->st->m;
-	struct bitfield *has = &w->peer.pick.has;
-	char url[WEB_SEED_URL_SIZE];
-	uint32_t first, end;
-
-	bitfield_set_all(has);
-	for (size_t i = 0; i < m->file_count; i++) {
-		if (m->files[i].pad || web_seed_url(m, w->url, i, url))
-			continue;
-		layout_file_pieces(m, i, &first, &end);
-		for (uint32_t p = first; p < end; p++)
-			if (bitfield_has(has, p))
-				bitfield_clear(has, p);
-	}
-}
-
 static void use(struct web_seed *w, size_t place)
 {
 	struct session_torrent *st = w->all->st;
@@ -425,6 +469,8 @@ static void use(struct web_seed *w, size_t place)
 	web_seed_host(w->url, w->host, sizeof(w->host));
 	w->connected = false;
 	w->batch = FIRST_BATCH;
+	w->lacks = 0;
+	w->told_lack = false;
 	w->peer = (struct torrent_peer){.wake_fd = w->wake_fd};
 	w->peer.pick.address = web_seed_place_address(place);
 	w->transfer = web_transfer_create(&(struct web_transfer_options){

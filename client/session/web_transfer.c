@@ -300,6 +300,16 @@ enum web_seed_answer web_transfer_run(struct web_transfer *t, const char *url,
 	return t->request.answer;
 }
 
+uint64_t web_transfer_retry_ms(const struct web_transfer *t)
+{
+	curl_off_t seconds = 0;
+
+	(void)curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &seconds);
+	if (seconds <= 0 || seconds > INT32_MAX)
+		return 0;
+	return (uint64_t)seconds * 1000;
+}
+
 /* ---- beginning and end ---- */
 
 /* What is the same for all requests. */

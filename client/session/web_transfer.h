@@ -44,4 +44,8 @@ void web_transfer_destroy(struct web_transfer *t);
 enum web_seed_answer web_transfer_run(struct web_transfer *t, const char *url,
 	const struct web_seed_request *request, struct error *err);
 
+/* How long the last answer asked us to stay away (Retry-After, RFC 9110,
+ * 10.2.3); 0: it did not. */
+uint64_t web_transfer_retry_ms(const struct web_transfer *t);
+
 #endif

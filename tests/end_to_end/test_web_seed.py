@@ -269,6 +269,31 @@ def test_a_lie_that_was_cut_short_is_not_forgotten(lab, web, thing):
     assert len(server.requests) == asked == 1 and leech.alive
 
 
+def test_files_that_a_mirror_lacks_come_from_others(lab, web):
+    """One is not there, one has changed since."""
+    content = lab.write("source/folder", {"%d" % i: noise(3 * PIECE, i) for i in range(6)})
+    mirror = lab.write("mirror/folder", {"%d" % i: noise(3 * PIECE - (i == 4), i) for i in range(6) if i != 1}).parent
+    server, whole_one = web(mirror), web(content.parent)
+    torrent = lab.torrent(content, PIECE, **{"url-list": server.url})
+    leech = lab.leech(torrent, lab.path("out"))
+    for piece in (0, 1, 2, 6, 7, 8, 9, 10, 11, 15, 16, 17):
+        leech.wait_for("piece", lambda e: e["index"] == piece)
+    assert [path for path, _, _ in server.requests].count("/folder/4") == 1
+    assert leech.find("warning", lambda e: "HTTP 404; it is not asked for 1" in e["message"])
+    leech.terminate()
+    torrent = lab.torrent(content, PIECE, **{"url-list": [server.url, whole_one.url]})
+    finish_equal(lab.leech(torrent, lab.path("out")), content, lab.path("out"))
+
+
+def test_a_server_that_has_none_of_many_files_is_soon_left_alone(lab, web):
+    content = lab.write("source/folder", {"%02d" % i: noise(PIECE, i) for i in range(40)})
+    server = web(lab.write("mirror/x", b"x").parent)
+    leech = lab.leech(lab.torrent(content, PIECE, **{"url-list": server.url}), lab.path("out"))
+    leech.wait_for("warning", lambda e: "not used any more" in e["message"])
+    assert len(server.requests) == 10
+    assert len(leech.all("warning")) == 2
+
+
 def test_a_small_file_may_come_whole_from_a_server_without_ranges(lab, web):
     content = lab.noise_file("source/thing", 100_000)
     server = web(content.parent, answer=whole)
@@ -276,13 +301,14 @@ def test_a_small_file_may_come_whole_from_a_server_without_ranges(lab, web):
     finish_equal(lab.leech(torrent, lab.path("out")), content, lab.path("out"))
 
 
-def test_what_may_pass_is_tried_again_after_a_while(lab, web, thing):
+@pytest.mark.parametrize("wait, headers", [(5, {}), (5, {"Retry_After": "2"}), (7, {"Retry_After": "7"})])
+def test_what_may_pass_is_tried_again_after_a_while(lab, web, thing, wait, headers):
     failed = []
 
     def at_first_busy(handler, path, data, first, last):
         if not failed:
             failed.append(time.monotonic())
-            return reply(handler, 503)
+            return reply(handler, 503, **headers)
         failed.append(time.monotonic())
         return ranged(handler, data, first, last)
 
@@ -290,7 +316,7 @@ def test_what_may_pass_is_tried_again_after_a_while(lab, web, thing):
     torrent = lab.torrent(thing, PIECE, **{"url-list": server.url})
     leech = lab.leech(torrent, lab.path("out"))
     finish_equal(leech, thing, lab.path("out"))
-    assert failed[1] - failed[0] >= 4.9
+    assert failed[1] - failed[0] >= wait - 0.1
     assert leech.find("warning", lambda e: "HTTP 503" in e["message"])
 
 
