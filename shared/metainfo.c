@@ -9,61 +9,13 @@
 
 #include "shared/bencode.h"
 #include "shared/digest.h"
+#include "shared/metainfo_sources.h"
 #include "shared/safe_name.h"
 #include "shared/text.h"
 
 enum {
 	TEXT_MAX = 64 * 1024, /* of a comment and the like; the rest is cut */
-	/* Entries of lists of URLs that are looked at: each is compared with
-	 * those kept. */
-	URLS_READ_MAX = 10000,
-	HOST_MAX = 253, /* RFC 1035, as text */
 };
-
-/* Texts live as long as the metainfo and are freed with it, so they are taken
- * one after the other from a few chunks, each larger than the one before: most
- * torrents need little, and many may be open. */
-struct chunk {
-	struct chunk *next;
-	size_t size;
-	size_t used;
-	char bytes[];
-};
-
-static void *take_memory(struct metainfo *m, size_t len)
-{
-	enum { FIRST_CHUNK = 2 * 1024, MAX_CHUNK = 64 * 1024 };
-	struct chunk *c = m->memory;
-
-	if (!c || c->size - c->used < len) {
-		size_t size = c ? 2 * c->size : FIRST_CHUNK;
-
-		if (size > MAX_CHUNK)
-			size = MAX_CHUNK;
-		if (size < len)
-			size = len;
-		c = malloc(sizeof(*c) + size);
-		if (!c)
-			return NULL;
-		*c = (struct chunk){.next = m->memory, .size = size};
-		m->memory = c;
-	}
-
-	void *taken = c->bytes + c->used;
-	c->used += len;
-	return taken;
-}
-
-static const char *keep_bytes(struct metainfo *m, const void *bytes, size_t len)
-{
-	char *kept = take_memory(m, len + 1);
-
-	if (kept) {
-		memcpy(kept, bytes, len);
-		kept[len] = '\0';
-	}
-	return kept;
-}
 
 static bool out_of_memory(struct error *err)
 {
@@ -85,7 +37,7 @@ static bool keep_text(struct metainfo *m, struct span value, const char **ret,
 
 	/* U+FFFD in the place of one bad byte takes three. */
 	size_t size = 3 * text.len + 1;
-	char *kept = take_memory(m, size);
+	char *kept = arena_take(&m->memory, size);
 	if (!kept)
 		return out_of_memory(err);
 	text_utf8_repair(text, kept, size);
@@ -128,7 +80,7 @@ static bool keep_name(struct metainfo *m, struct span name, struct error *err)
 
 	if (!safe_name_mend(name, safe, err))
 		return false;
-	m->name = keep_bytes(m, safe, strlen(safe));
+	m->name = arena_keep(&m->memory, safe, strlen(safe));
 	m->name_mended = was_mended(name, safe);
 	return m->name || out_of_memory(err);
 }
@@ -170,7 +122,7 @@ static bool keep_path(struct metainfo *m, struct span value,
 	}
 	if (depth == 0)
 		return error_set(err, "a path in it is empty");
-	f->path = keep_bytes(m, path, len);
+	f->path = arena_keep(&m->memory, path, len);
 	return f->path || out_of_memory(err);
 }
 
@@ -421,7 +373,7 @@ static bool is_private(struct span value)
 static bool read_info(struct metainfo *m, struct span info, struct error *err)
 {
 	struct span fields[INFO_FIELDS];
-	uint8_t *kept = take_memory(m, info.len);
+	uint8_t *kept = arena_take(&m->memory, info.len);
 
 	if (!kept)
 		return out_of_memory(err);
@@ -435,163 +387,6 @@ static bool read_info(struct metainfo *m, struct span info, struct error *err)
 	return read_version(m, fields, err) && read_name(m, fields, err) &&
 		read_files(m, fields, err) && read_pieces(m, fields, err) &&
 		keep_text(m, fields[INFO_SOURCE], &m->source, err);
-}
-
-/* ---- trackers and web seeds ---- */
-
-/* Copy a URL if it is one to use. */
-static bool read_url(
-	struct span value, bool udp_too, char ret[METAINFO_MAX_URL + 1])
-{
-	struct span text;
-
-	if (!bencode_as_string(value, &text) || text.len > METAINFO_MAX_URL ||
-		memchr(text.at, '\0', text.len))
-		return false;
-	memcpy(ret, text.at, text.len);
-	ret[text.len] = '\0';
-	return metainfo_url_usable(ret, udp_too);
-}
-
-/* Keep a tracker unless it is of no use or there already.  False: out of
- * memory. */
-static bool add_tracker(struct metainfo *m, struct span value, unsigned tier)
-{
-	char url[METAINFO_MAX_URL + 1];
-
-	if (m->tracker_count == METAINFO_MAX_TRACKERS ||
-		!read_url(value, true, url))
-		return true;
-	for (size_t i = 0; i < m->tracker_count; i++) {
-		if (strcmp(m->trackers[i].url, url) == 0)
-			return true;
-	}
-	const char *kept = keep_bytes(m, url, strlen(url));
-	if (!kept)
-		return false;
-	m->trackers[m->tracker_count++] =
-		(struct metainfo_tracker){.tier = tier, .url = kept};
-	return true;
-}
-
-/* BEP 12: where there is an `announce-list`, `announce` is not looked at; but
- * a list without any use does not count. */
-static bool read_trackers(struct metainfo *m, struct span announce,
-	struct span announce_list, struct error *err)
-{
-	struct reader tiers, urls;
-	struct span tier_value, url;
-	unsigned tier = 0;
-	size_t seen = 0;
-
-	m->trackers = calloc(METAINFO_MAX_TRACKERS, sizeof(*m->trackers));
-	if (!m->trackers)
-		return out_of_memory(err);
-	bool more = bencode_as_list(announce_list, &tiers);
-	while (more && bencode_list_next(&tiers, &tier_value)) {
-		size_t before = m->tracker_count;
-
-		bool in_tier = bencode_as_list(tier_value, &urls);
-		while (in_tier && bencode_list_next(&urls, &url) &&
-			seen++ < URLS_READ_MAX) {
-			if (!add_tracker(m, url, tier))
-				return out_of_memory(err);
-		}
-		if (m->tracker_count > before)
-			tier++;
-	}
-	if (m->tracker_count == 0 && !add_tracker(m, announce, 0))
-		return out_of_memory(err);
-	return true;
-}
-
-static bool add_web_seed(struct metainfo *m, struct span value)
-{
-	char url[METAINFO_MAX_URL + 1];
-
-	if (m->web_seed_count == METAINFO_MAX_WEB_SEEDS ||
-		!read_url(value, false, url))
-		return true;
-	for (size_t i = 0; i < m->web_seed_count; i++) {
-		if (strcmp(m->web_seeds[i], url) == 0)
-			return true;
-	}
-	const char *kept = keep_bytes(m, url, strlen(url));
-	if (!kept)
-		return false;
-	m->web_seeds[m->web_seed_count++] = kept;
-	return true;
-}
-
-/* BEP 19: one URL or a list of them. */
-static bool read_web_seeds(
-	struct metainfo *m, struct span value, struct error *err)
-{
-	struct reader r;
-	struct span url;
-	size_t seen = 0;
-
-	m->web_seeds = calloc(METAINFO_MAX_WEB_SEEDS, sizeof(*m->web_seeds));
-	if (!m->web_seeds)
-		return out_of_memory(err);
-	if (!bencode_as_list(value, &r))
-		return add_web_seed(m, value) || out_of_memory(err);
-	while (bencode_list_next(&r, &url) && seen++ < URLS_READ_MAX) {
-		if (!add_web_seed(m, url))
-			return out_of_memory(err);
-	}
-	return true;
-}
-
-/* A host's name or address is graphic ASCII. */
-static bool is_host(struct span host)
-{
-	if (host.len == 0 || host.len > HOST_MAX)
-		return false;
-	for (size_t i = 0; i < host.len; i++) {
-		if (host.at[i] <= ' ' || host.at[i] > '~')
-			return false;
-	}
-	return true;
-}
-
-/* [host, port]; any other is left out.  False: out of memory. */
-static bool add_node(struct metainfo *m, struct span value)
-{
-	struct reader r;
-	struct span item, host;
-	int64_t port;
-
-	if (!bencode_as_list(value, &r) || !bencode_list_next(&r, &item) ||
-		!bencode_as_string(item, &host) || !is_host(host) ||
-		!bencode_list_next(&r, &item) || !bencode_as_int(item, &port) ||
-		port < 1 || port > UINT16_MAX)
-		return true;
-	const char *kept = keep_bytes(m, host.at, host.len);
-	if (!kept)
-		return false;
-	m->nodes[m->node_count++] =
-		(struct metainfo_node){.host = kept, .port = (uint16_t)port};
-	return true;
-}
-
-/* BEP 5; a private torrent is none of the DHT's business (BEP 27). */
-static bool read_nodes(struct metainfo *m, struct span value, struct error *err)
-{
-	struct reader r;
-	struct span node;
-
-	if (m->private || !bencode_as_list(value, &r))
-		return true;
-	m->nodes = calloc(METAINFO_MAX_NODES, sizeof(*m->nodes));
-	if (!m->nodes)
-		return out_of_memory(err);
-	while (m->node_count < METAINFO_MAX_NODES &&
-		bencode_list_next(&r, &node)) {
-		if (!add_node(m, node))
-			return out_of_memory(err);
-	}
-	return true;
 }
 
 /* ---- the whole ---- */
@@ -624,6 +419,12 @@ static const char *const root_keys[ROOT_FIELDS] = {
 static bool read_root(
 	struct metainfo *m, const struct span *root, struct error *err)
 {
+	struct metainfo_sources sources = {
+		.announce = root[ROOT_ANNOUNCE],
+		.announce_list = root[ROOT_ANNOUNCE_LIST],
+		.url_list = root[ROOT_URL_LIST],
+		.nodes = root[ROOT_NODES],
+	};
 	int64_t created;
 
 	if (bencode_as_int(root[ROOT_CREATION_DATE], &created) && created > 0)
@@ -631,10 +432,7 @@ static bool read_root(
 	return read_info(m, root[ROOT_INFO], err) &&
 		keep_text(m, root[ROOT_COMMENT], &m->comment, err) &&
 		keep_text(m, root[ROOT_CREATED_BY], &m->created_by, err) &&
-		read_trackers(m, root[ROOT_ANNOUNCE], root[ROOT_ANNOUNCE_LIST],
-			err) &&
-		read_web_seeds(m, root[ROOT_URL_LIST], err) &&
-		read_nodes(m, root[ROOT_NODES], err);
+		(metainfo_sources_read(&sources, m) || out_of_memory(err));
 }
 
 static bool parse_root(
@@ -789,13 +587,7 @@ bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
 
 void metainfo_finish(struct metainfo *m)
 {
-	struct chunk *c = m->memory;
-
-	while (c) {
-		struct chunk *next = c->next;
-		free(c);
-		c = next;
-	}
+	arena_finish(&m->memory);
 	free(m->files);
 	free(m->trackers);
 	free(m->web_seeds);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/arena.h"
 #include "shared/error.h"
 #include "shared/info_hash.h"
 #include "shared/span.h"
@@ -86,9 +87,9 @@ struct metainfo {
 
 	struct span info; /* the info dictionary as it came (BEP 9 sends it) */
 
-	/* Private to metainfo.c and piece_check.c. */
+	/* Private to metainfo.c, its parts and piece_check.c. */
 	const uint8_t *piece_hashes;
-	void *memory;
+	struct arena memory;
 };
 
 /* Parse and judge a whole .torrent file.  `bytes` need not outlive the call.
