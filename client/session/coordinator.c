@@ -355,8 +355,8 @@ static void tell_stall(
 {
 	struct watch *w = &c->watches[st->index];
 	struct worker_counts counts = worker_pool_counts(c->pool, st->index);
-	char tracker[sizeof(st->tracker_word)];
-	char web_seed[sizeof(st->web_seed_word)];
+	char tracker[SESSION_TORRENT_WORD_SIZE];
+	char web_seed[SESSION_TORRENT_WORD_SIZE];
 	char reason[STALL_TEXT_SIZE];
 
 	if (st->state != STATE_LEECHING || st->downloaded != w->moved ||
@@ -368,10 +368,8 @@ static void tell_stall(
 	}
 	if (now_ms - w->moved_ms < STALL_MS || torrent_complete(st->torrent))
 		return;
-	pthread_mutex_lock(&st->lock);
-	memcpy(tracker, st->tracker_word, sizeof(tracker));
-	memcpy(web_seed, st->web_seed_word, sizeof(web_seed));
-	pthread_mutex_unlock(&st->lock);
+	session_torrent_said(st, WORD_OF_TRACKER, tracker);
+	session_torrent_said(st, WORD_OF_WEB_SEED, web_seed);
 	struct stall_facts facts = {
 		.connected = counts.connected,
 		.choking = counts.choking,

@@ -7,6 +7,7 @@
 
 #include "client/discovery/announcer.h"
 #include "client/discovery/peer_queue.h"
+#include "client/session/inventory.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "client/torrent/torrent.h"
@@ -46,7 +47,7 @@ static void look_after(struct keeper *k, bool save)
 		if (torrent_complete(st->torrent))
 			finish_download(st);
 		else if (save && atomic_load(&st->unsaved))
-			(void)session_torrent_save(st, false);
+			(void)inventory_save(st, false);
 	}
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "client/session/serving.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "shared/piece_check.h"
@@ -112,9 +113,8 @@ static bool add_blocks(
 		run = run_length(refs + i, count - i);
 		for (size_t j = i; j < i + run; j++)
 			len += refs[j].length;
-		bool served =
-			session_torrent_read(o->st, refs[i].piece,
-				refs[i].begin, at, len, &o->check) == SERVED;
+		bool served = serving_read(o->st, refs[i].piece, refs[i].begin,
+				      at, len, &o->check) == SERVED;
 		for (size_t j = i; j < i + run; j++) {
 			if (served)
 				add_block(o, j, &refs[j], at);

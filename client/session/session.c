@@ -11,18 +11,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "client/discovery/announcer.h"
 #include "client/discovery/http_tracker.h"
-#include "client/discovery/lsd_socket.h"
 #include "client/discovery/peer_queue.h"
-#include "client/discovery/portmap.h"
-#include "client/discovery/udp_socket.h"
 #include "client/peer/handshake.h"
-#include "client/peer/metadata_exchange.h"
 #include "client/session/coordinator.h"
+#include "client/session/inventory.h"
 #include "client/session/keeper.h"
 #include "client/session/listener.h"
 #include "client/session/metadata_task.h"
+#include "client/session/peer_sources.h"
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
@@ -35,9 +32,7 @@
 #include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
-#include "shared/log.h"
 #include "shared/metainfo.h"
-#include "shared/random_bytes.h"
 
 enum {
 	MAX_TORRENTS = 10000,
@@ -45,13 +40,9 @@ enum {
 	MAX_FINISHERS = 4,
 	/* A stop takes no longer, whatever disk or tracker do (CLI.md: 5 s). */
 	STOP_MS = 4500,
-	STOP_ANNOUNCE_MS = 3000,
-	NUMWANT = 80,
 	/* Descriptors that are kept for other things than workers: listening,
 	 * trackers, files, the standard ones. */
 	SPARE_DESCRIPTORS = 20,
-	/* Nodes to enter the DHT by that torrents name. */
-	MAX_TORRENT_NODES = 64,
 };
 
 /* A thread that waits for the metadata of a magnet link. */
@@ -65,7 +56,6 @@ struct fetcher {
 struct session {
 	struct session_options options;
 	struct session_context context;
-	uint32_t key; /* tells trackers that it is still us */
 	int done_fd;
 	int stopped_fd; /* tells the watchdog that all went well */
 
@@ -73,7 +63,7 @@ struct session {
 	struct worker_pool *pool;
 	struct coordinator *coordinator;
 	struct keeper *keeper;
-	struct portmap *portmap;
+	struct peer_sources sources;
 	pthread_t starter;
 	bool starter_runs;
 	struct fetcher *fetchers; /* one a torrent; most do not run */
@@ -113,7 +103,7 @@ struct session *session_create(const struct session_options *options,
 	struct session_context *ctx = &s->context;
 	s->options = *options;
 	s->options.workers = affordable_workers(options->workers);
-	s->key = random_u32();
+	peer_sources_init(&s->sources, ctx, &s->options);
 	handshake_make_peer_id(ctx->peer_id);
 	ctx->bind = options->bind;
 	ctx->events = events;
@@ -181,248 +171,6 @@ bool session_add_magnet(struct session *s, const struct magnet *magnet,
 	return true;
 }
 
-/* ---- trackers ---- */
-
-static void fill_announce(void *arg, struct announce *a)
-{
-	struct session_torrent *st = arg;
-
-	a->peer.port = st->session->public_port;
-	a->downloaded = st->downloaded;
-	a->uploaded = st->uploaded;
-	/* While there is no metadata nobody knows how much is left; but 0
-	 * would call us a seed. */
-	a->left = st->state == STATE_FETCHING
-		? METADATA_PIECE_SIZE
-		: torrent_wanted_bytes(st->torrent) -
-			torrent_have_bytes(st->torrent);
-	a->partial_seed = st->state == STATE_SEEDING &&
-		st->mode == SESSION_LEECH && !torrent_whole(st->torrent);
-	a->numwant = NUMWANT;
-}
-
-static void take_peers(void *arg, const struct endpoint *peers, size_t count)
-{
-	struct session_torrent *st = arg;
-	struct candidate c = {
-		.source = FROM_TRACKER, .torrent = st->index, .socket = -1};
-
-	for (size_t i = 0; i < count; i++) {
-		c.address = peers[i];
-		if (!peer_queue_push(st->session->queue, &c))
-			return;
-	}
-}
-
-/* "HOST:PORT" of a tracker's URL: what may be told to anybody. */
-static const char *url_host(const char *url, int *ret_len)
-{
-	enum { SHOWN = 80 };
-	const char *start = strstr(url, "://");
-
-	start = start ? start + 3 : url;
-	size_t len = strcspn(start, "/?#");
-	const char *at = memrchr(start, '@', len);
-	if (at) {
-		len -= (size_t)(at + 1 - start);
-		start = at + 1;
-	}
-	*ret_len = len < SHOWN ? (int)len : SHOWN;
-	return start;
-}
-
-static void report_announce(void *arg, const char *url,
-	enum announce_event event, size_t count, const char *error)
-{
-	struct session_torrent *st = arg;
-
-	int host_len;
-	const char *host = url_host(url, &host_len);
-
-	pthread_mutex_lock(&st->lock);
-	if (error)
-		snprintf(st->tracker_word, sizeof(st->tracker_word),
-			"tracker %.*s: %s", host_len, host, error);
-	else
-		snprintf(st->tracker_word, sizeof(st->tracker_word),
-			"tracker %.*s gave %zu address%s", host_len, host,
-			count, count == 1 ? "" : "es");
-	pthread_mutex_unlock(&st->lock);
-	session_torrent_emit(arg,
-		&(struct event){.kind = EVENT_ANNOUNCE,
-			.announce = {.url = url,
-				.sent = event,
-				.peers = count,
-				.error = error}});
-}
-
-static void start_announcer(struct session *s, struct session_torrent *st)
-{
-	struct announcer_options o = {
-		.m = st->m,
-		.port = s->context.port,
-		.key = s->key,
-		.bind = s->context.bind,
-		.ctx = st,
-		.fill = fill_announce,
-		.peers = take_peers,
-		.report = report_announce,
-	};
-
-	memcpy(o.peer_id, s->context.peer_id, PEER_ID_SIZE);
-	st->announcer = announcer_start(&o);
-	if (!st->announcer)
-		session_torrent_warn(
-			st, "%s: no thread for its trackers", st->m->name);
-}
-
-/* ---- DHT and LSD ---- */
-
-/* Whether any torrent may be spoken of to others than its trackers and peers
- * (BEP 27). */
-static bool any_public(const struct session *s)
-{
-	for (size_t i = 0; i < s->context.torrent_count; i++) {
-		if (!s->context.torrents[i].m->private)
-			return true;
-	}
-	return false;
-}
-
-static void take_found(struct session *s, enum candidate_source source,
-	const struct info_hash *torrent, const struct endpoint *peers,
-	size_t count)
-{
-	struct candidate c = {.source = source, .torrent = -1, .socket = -1};
-
-	for (size_t i = 0; i < s->context.torrent_count; i++) {
-		const struct metainfo *m = s->context.torrents[i].m;
-
-		if (info_hash_equal(&m->info_hash, torrent) && !m->private)
-			c.torrent = (int)i;
-	}
-	for (size_t i = 0; c.torrent >= 0 && i < count; i++) {
-		c.address = peers[i];
-		if (!peer_queue_push(s->context.queue, &c))
-			return;
-	}
-}
-
-static void take_dht_peers(void *arg, const struct info_hash *torrent,
-	const struct endpoint *peers, size_t count)
-{
-	take_found(arg, FROM_DHT, torrent, peers, count);
-}
-
-static void take_lsd_peer(
-	void *arg, const struct info_hash *torrent, const struct endpoint *peer)
-{
-	take_found(arg, FROM_LSD, torrent, peer, 1);
-}
-
-/* Those that the user and the torrents name; the user's first. */
-static struct dht_entrance *list_entrances(
-	const struct session *s, size_t *ret_count)
-{
-	const struct session_options *o = &s->options;
-	size_t max = o->dht_node_count + MAX_TORRENT_NODES;
-	struct dht_entrance *list = calloc(max, sizeof(*list));
-	size_t count = 0;
-
-	for (; list && count < o->dht_node_count; count++)
-		list[count] = o->dht_nodes[count];
-	for (size_t i = 0; list && i < s->context.torrent_count; i++) {
-		const struct metainfo *m = s->context.torrents[i].m;
-
-		for (size_t j = 0; j < m->node_count && count < max; j++)
-			list[count++] = (struct dht_entrance){
-				m->nodes[j].host, m->nodes[j].port};
-	}
-	*ret_count = count;
-	return list;
-}
-
-/* Only if there is a torrent that may use it.  Without it the other sources of
- * peers are left. */
-static void open_dht(struct session *s)
-{
-	const struct session_options *o = &s->options;
-	struct error err;
-
-	if (o->no_dht || !any_public(s))
-		return;
-
-	struct udp_options udp = {
-		.port = s->context.port,
-		.bind = o->bind,
-		/* Nobody in public can be reached from loopback. */
-		.public = o->dht_node_count == 0 &&
-			!(o->bind && endpoint_is_loopback(o->bind)),
-		.ctx = s,
-		.peers = take_dht_peers,
-	};
-	struct dht_entrance *entrances = list_entrances(s, &udp.entrance_count);
-	udp.entrances = entrances;
-	s->context.udp = udp_socket_open(&udp, &err);
-	if (!s->context.udp)
-		log_verbose("%s; no DHT", err.text);
-	free(entrances);
-}
-
-static void open_lsd(struct session *s)
-{
-	struct lsd_options lsd = {
-		.port = s->context.port,
-		.bind = s->options.bind,
-		.torrents = s->context.torrent_count,
-		.ctx = s,
-		.peer = take_lsd_peer,
-	};
-	struct error err;
-
-	if (s->options.no_lsd || !any_public(s))
-		return;
-	s->context.lsd = lsd_socket_open(&lsd, &err);
-	if (!s->context.lsd)
-		log_verbose("%s; no peers of the local network", err.text);
-}
-
-/* ---- port mapping ---- */
-
-static void on_mapped(
-	void *arg, const struct endpoint *external, const char *how)
-{
-	struct session *s = arg;
-	bool other = external->port != s->context.public_port;
-
-	s->context.public_port = external->port;
-	events_emit(s->context.events,
-		&(struct event){.kind = EVENT_MAPPED,
-			.mapped = {.port = s->context.port,
-				.external = *external,
-				.how = how}});
-	/* Trackers that were told the port before are told anew. */
-	for (size_t i = 0; other && i < s->context.torrent_count; i++) {
-		struct announcer *a = s->context.torrents[i].announcer;
-		if (a)
-			announcer_hungry(a);
-	}
-}
-
-static void start_portmap(struct session *s)
-{
-	struct portmap_options o = {
-		.port = s->context.port,
-		.bind = s->options.bind,
-		.ctx = s,
-		.mapped = on_mapped,
-	};
-
-	/* A private torrent makes no use of it (BEP 27, and PROMISES, P8). */
-	if (!s->options.no_portmap && any_public(s))
-		s->portmap = portmap_start(&o);
-}
-
 /* ---- the starter ---- */
 
 static void start_web_seeds(struct session_torrent *st)
@@ -439,7 +187,7 @@ static void open_to_peers(struct session *s, struct session_torrent *st,
 	enum session_torrent_state state)
 {
 	if (!st->announcer)
-		start_announcer(s, st);
+		peer_sources_track(&s->sources, st);
 	if (!session_torrent_advance(st, STATE_CHECKING, state))
 		return;
 	worker_pool_nudge(s->pool); /* some may wait for it */
@@ -452,22 +200,22 @@ static void open_to_peers(struct session *s, struct session_torrent *st,
 /* Content is checked, then the torrent is opened to peers. */
 static void open_torrent(struct session *s, struct session_torrent *st)
 {
-	if (!session_torrent_check(st))
+	if (!inventory_take(st))
 		return;
 	if (st->mode == SESSION_LEECH && torrent_complete(st->torrent)) {
-		session_torrent_tell_checked(st);
+		inventory_tell(st);
 		if (session_torrent_complete(st) && session_torrent_settle(st))
 			open_to_peers(s, st, STATE_SEEDING);
 		return;
 	}
 	/* Metadata that came by a magnet is not to be fetched again. */
-	if (st->magnet && !session_torrent_save(st, true))
+	if (st->magnet && !inventory_save(st, true))
 		return;
 	open_to_peers(s, st,
 		st->mode == SESSION_LEECH ? STATE_LEECHING : STATE_SEEDING);
 	if (st->state == STATE_LEECHING)
 		start_web_seeds(st);
-	session_torrent_tell_checked(st);
+	inventory_tell(st);
 }
 
 /* Peers that the link names. */
@@ -490,7 +238,7 @@ static void *run_fetcher(void *arg)
 	if (!session_torrent_fetch(f->st, true)) {
 		if (f->st->state == STATE_FAILED)
 			return NULL;
-		start_announcer(f->session, f->st);
+		peer_sources_track(&f->session->sources, f->st);
 		if (!session_torrent_fetch(f->st, false))
 			return NULL;
 	}
@@ -563,8 +311,7 @@ bool session_start(struct session *s, struct error *err)
 	if (!s->keeper)
 		return error_set(err, "session: cannot start a thread");
 	s->context.keeper = s->keeper;
-	open_dht(s);
-	open_lsd(s);
+	peer_sources_open(&s->sources);
 	events_emit(s->context.events,
 		&(struct event){.kind = EVENT_LISTENING,
 			.listening.port = s->context.port});
@@ -584,7 +331,7 @@ bool session_start(struct session *s, struct error *err)
 		return error_set_errno(err, "session: cannot start a thread");
 	}
 	s->starter_runs = true;
-	start_portmap(s);
+	peer_sources_map_port(&s->sources);
 	return true;
 }
 
@@ -605,12 +352,9 @@ static void *watch_stop(void *arg)
 /* They end side by side, while others are waited for. */
 static void stop_helpers(struct session *s)
 {
-	for (size_t i = 0; i < s->context.torrent_count; i++) {
-		struct session_torrent *st = &s->context.torrents[i];
-		if (st->announcer)
-			announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
-		web_seeds_stop(st->web_seeds);
-	}
+	peer_sources_leave_trackers(&s->sources);
+	for (size_t i = 0; i < s->context.torrent_count; i++)
+		web_seeds_stop(s->context.torrents[i].web_seeds);
 }
 
 static void end_web_seeds(struct session *s)
@@ -639,7 +383,7 @@ static bool close_torrent(
 				st, STATE_LEECHING, STATE_DONE);
 	} else if (st->mode == SESSION_LEECH && !st->settled &&
 		st->started_ms != 0) {
-		(void)session_torrent_save(st, true);
+		(void)inventory_save(st, true);
 	}
 	if (st->settled && shared_enough && st->mode == SESSION_LEECH)
 		storage_drop_parts(st->storage);
@@ -674,7 +418,7 @@ bool session_stop(struct session *s, struct error *err)
 	bool watched = pthread_create(&watchdog, NULL, watch_stop, s) == 0;
 
 	atomic_store(&s->stopping, true);
-	portmap_stop(s->portmap);
+	peer_sources_unmap_port(&s->sources);
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		struct session_torrent *st = &s->context.torrents[i];
 		atomic_store(&st->stop_check, true);
@@ -694,10 +438,7 @@ bool session_stop(struct session *s, struct error *err)
 	worker_pool_destroy(s->pool);
 	s->pool = NULL;
 	end_web_seeds(s);
-	udp_socket_destroy(s->context.udp);
-	s->context.udp = NULL;
-	lsd_socket_destroy(s->context.lsd);
-	s->context.lsd = NULL;
+	peer_sources_close(&s->sources);
 	/* Nobody hands in pieces any more; what was handed in is done. */
 	finisher_destroy(s->context.finisher);
 	s->context.finisher = NULL;
@@ -710,12 +451,7 @@ bool session_stop(struct session *s, struct error *err)
 			ok = false;
 		}
 	}
-	portmap_destroy(s->portmap);
-	s->portmap = NULL;
-	for (size_t i = 0; i < s->context.torrent_count; i++) {
-		announcer_destroy(s->context.torrents[i].announcer);
-		s->context.torrents[i].announcer = NULL;
-	}
+	peer_sources_finish(&s->sources);
 	s->started = false;
 	if (watched) {
 		(void)!write(s->stopped_fd, &(uint64_t){1}, sizeof(uint64_t));

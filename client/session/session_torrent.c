@@ -13,9 +13,7 @@
 #include "client/session/metadata_task.h"
 #include "client/session/session_context.h"
 #include "client/session/web_seed_turns.h"
-#include "client/storage/check.h"
 #include "client/storage/finisher.h"
-#include "client/storage/layout.h"
 #include "client/storage/resume.h"
 #include "client/storage/storage.h"
 #include "client/torrent/block_pool.h"
@@ -24,14 +22,10 @@
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
 #include "shared/digest.h"
-#include "shared/piece_check.h"
 
 enum {
 	/* Memory for pieces under way, in each torrent. */
 	OPEN_PIECES_BUDGET = 64 * 1024 * 1024,
-	REHASH_CHUNK = 256 * 1024,
-	/* Content that changes all the time is not served. */
-	MAX_REREADS = 3,
 };
 
 /* Which files: the user's word, else the link's. */
@@ -64,7 +58,7 @@ static bool open_content(struct session_torrent *st, const char *folder,
 	st->torrent = torrent_create(
 		m, st->session->blocks, order, OPEN_PIECES_BUDGET);
 	if (!st->torrent || !torrent_select(st->torrent, &st->selection) ||
-		!bitfield_init(&st->suspect, m->piece_count))
+		!serving_set_pieces(&st->serving, m->piece_count))
 		return error_set(err, "%s: out of memory", m->name);
 	return storage_open(m, folder, name,
 		       st->mode == SESSION_LEECH ? STORAGE_LEECH : STORAGE_SEED,
@@ -84,6 +78,7 @@ bool session_torrent_init(struct session_torrent *st,
 	st->mode = mode;
 	st->state = STATE_CHECKING;
 	pthread_mutex_init(&st->lock, NULL);
+	serving_init(&st->serving);
 	return open_content(st, folder, name, order, err);
 }
 
@@ -119,6 +114,7 @@ bool session_torrent_init_magnet(struct session_torrent *st,
 	st->order = order;
 	st->m = &st->linked;
 	pthread_mutex_init(&st->lock, NULL);
+	serving_init(&st->serving);
 	st->task = metadata_task_create(&magnet->info_hash);
 	if (!st->task || !read_link(st, magnet))
 		return error_set(err, "%s: out of memory", st->hex);
@@ -130,7 +126,7 @@ void session_torrent_finish(struct session_torrent *st)
 	storage_close(st->storage);
 	torrent_destroy(st->torrent);
 	selection_finish(&st->selection);
-	bitfield_finish(&st->suspect);
+	serving_finish(&st->serving);
 	metadata_task_destroy(st->task);
 	free(st->linked.trackers);
 	metainfo_finish(&st->learnt);
@@ -158,6 +154,28 @@ void session_torrent_warn(struct session_torrent *st, const char *fmt, ...)
 	session_torrent_emit(st,
 		&(struct event){
 			.kind = EVENT_WARNING, .text.message = message.text});
+}
+
+void session_torrent_say(struct session_torrent *st,
+	enum session_torrent_word word, const char *fmt, ...)
+{
+	char text[SESSION_TORRENT_WORD_SIZE];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	pthread_mutex_lock(&st->lock);
+	memcpy(st->words[word], text, sizeof(text));
+	pthread_mutex_unlock(&st->lock);
+}
+
+void session_torrent_said(struct session_torrent *st,
+	enum session_torrent_word word, char ret[SESSION_TORRENT_WORD_SIZE])
+{
+	pthread_mutex_lock(&st->lock);
+	memcpy(ret, st->words[word], SESSION_TORRENT_WORD_SIZE);
+	pthread_mutex_unlock(&st->lock);
 }
 
 static void tell_coordinator(struct session_torrent *st,
@@ -247,271 +265,6 @@ bool session_torrent_fetch(struct session_torrent *st, bool known)
 	return metadata_task_wait(st->task, &info) && learn(st, info);
 }
 
-/* ---- what is there ---- */
-
-/* Whether a file still looks as the resume file remembers it. */
-static bool unchanged_file(
-	const struct storage_stat *then, const struct storage_stat *now)
-{
-	if (!now->exists || !then->exists)
-		return now->exists == then->exists;
-	return now->size == then->size && now->mtime_ns == then->mtime_ns;
-}
-
-/* Believe the resume file where nothing has changed: such pieces are had, or
- * not had, as it says.  All others are to be hashed. */
-static void believe(struct session_torrent *st, const struct resume *saved,
-	uint8_t *wanted, uint8_t *good)
-{
-	const struct metainfo *m = st->m;
-
-	for (uint32_t i = 0; i < m->piece_count; i++) {
-		good[i] = saved->have[i / 8] >> (7 - i % 8) & 1;
-		wanted[i] = 0;
-	}
-	for (size_t f = 0; f < m->file_count; f++) {
-		struct storage_stat now;
-		uint32_t first, end;
-
-		if (m->files[f].length == 0 || m->files[f].pad ||
-			m->files[f].symlink)
-			continue;
-		storage_stat(st->storage, f, &now);
-		bool same = unchanged_file(&saved->files[f], &now);
-		if (same && now.exists)
-			continue;
-		layout_file_pieces(m, f, &first, &end);
-		for (uint32_t i = first; i < end; i++) {
-			good[i] = 0; /* unless in the parts file */
-			wanted[i] |= !same;
-		}
-	}
-	storage_mark_parts(st->storage, wanted);
-	for (uint32_t i = 0; i < m->piece_count; i++)
-		good[i] &= !wanted[i];
-}
-
-static void load_resume(
-	struct session_torrent *st, uint8_t *wanted, uint8_t *good)
-{
-	struct resume saved;
-	void *memory = NULL;
-	struct error err;
-
-	switch (resume_load(storage_folder_fd(st->storage), &st->m->info_hash,
-		&saved, &memory, &err)) {
-	case RESUME_NONE:
-		break;
-	case RESUME_UNUSABLE:
-		session_torrent_warn(
-			st, "%s; checking the content instead", err.text);
-		break;
-	case RESUME_LOADED:
-		if (saved.piece_count != st->m->piece_count ||
-			saved.file_count != st->m->file_count)
-			break;
-		believe(st, &saved, wanted, good);
-		st->downloaded_before = saved.downloaded;
-		st->uploaded_before = saved.uploaded;
-		break;
-	}
-	free(memory);
-}
-
-static void on_check_progress(void *ctx, uint64_t done, uint64_t total)
-{
-	session_torrent_emit(ctx,
-		&(struct event){.kind = EVENT_CHECKING,
-			.checking = {.done = done, .total = total}});
-}
-
-static bool hash_content(
-	struct session_torrent *st, const uint8_t *wanted, uint8_t *good)
-{
-	uint8_t *found = calloc(st->m->piece_count, 1);
-	struct error err;
-	struct check check = {
-		.m = st->m,
-		.storage = st->storage,
-		.wanted = wanted,
-		.progress = on_check_progress,
-		.ctx = st,
-		.stop = &st->stop_check,
-		.holes_may_be_good = st->mode != SESSION_LEECH,
-	};
-
-	if (!found)
-		error_set(&err, "%s: out of memory", st->m->name);
-	bool ok = found && check_run(&check, found, &err);
-	if (!ok)
-		session_torrent_fail(st, &err);
-	for (uint32_t i = 0; ok && i < st->m->piece_count; i++)
-		good[i] |= found[i];
-	free(found);
-	return ok;
-}
-
-/* A seed lacks something: say what, by the first file concerned. */
-static void fail_incomplete(
-	struct session_torrent *st, const uint8_t *good, uint32_t have)
-{
-	const struct metainfo *m = st->m;
-	uint32_t piece = 0;
-	struct error err;
-
-	while (good[piece])
-		piece++;
-	struct layout_walk walk =
-		layout_walk(m, (uint64_t)piece * m->piece_length,
-			metainfo_piece_size(m, piece));
-	struct layout_part part = {.file = LAYOUT_NO_FILE};
-	while (part.file == LAYOUT_NO_FILE && layout_next(&walk, &part))
-		;
-	const char *file =
-		part.file == LAYOUT_NO_FILE ? "" : m->files[part.file].path;
-	error_set(&err,
-		"%s: %u of %u pieces are missing or damaged, first in %s "
-		"(--partial seeds what is there)",
-		storage_root_path(st->storage), m->piece_count - have,
-		m->piece_count, file);
-	session_torrent_fail(st, &err);
-}
-
-void session_torrent_tell_checked(struct session_torrent *st)
-{
-	session_torrent_emit(st,
-		&(struct event){.kind = EVENT_CHECKED,
-			.checked = {.have = torrent_have_count(st->torrent),
-				.pieces = torrent_wanted_count(st->torrent)}});
-}
-
-bool session_torrent_check(struct session_torrent *st)
-{
-	const struct metainfo *m = st->m;
-	uint8_t *wanted = malloc(m->piece_count);
-	uint8_t *good = calloc(m->piece_count, 1);
-	bool ok = false;
-	struct error err;
-
-	if (!wanted || !good) {
-		error_set(&err, "%s: out of memory", m->name);
-		session_torrent_fail(st, &err);
-		goto out;
-	}
-	session_torrent_emit(st,
-		&(struct event){.kind = EVENT_METADATA,
-			.metadata = {.pieces = m->piece_count,
-				.piece_length = m->piece_length,
-				.length = m->length,
-				.files = m->file_count,
-				.selected = st->selection.files,
-				.selected_files = st->selection.file_count,
-				.selected_length = st->selection.length}});
-	if (storage_parts_warning(st->storage)[0])
-		session_torrent_warn(st, "%s; doing without it",
-			storage_parts_warning(st->storage));
-
-	memset(wanted, 1, m->piece_count);
-	if (st->mode == SESSION_LEECH)
-		load_resume(st, wanted, good);
-	else
-		storage_remember(st->storage); /* a change from now on counts */
-	if (!hash_content(st, wanted, good))
-		goto out;
-	if (atomic_load(&st->stop_check))
-		goto out;
-	if (st->mode == SESSION_LEECH &&
-		!storage_adopt_parts(st->storage, good, &err)) {
-		session_torrent_fail(st, &err);
-		goto out;
-	}
-
-	torrent_set_have(st->torrent, good);
-	if (st->mode == SESSION_SEED && !torrent_complete(st->torrent)) {
-		session_torrent_tell_checked(st);
-		fail_incomplete(st, good, torrent_have_count(st->torrent));
-		goto out;
-	}
-	st->watched = st->mode != SESSION_LEECH;
-	st->settled = st->watched;
-	st->started_ms = clock_ms();
-	ok = true;
-
-out:
-	free(wanted);
-	free(good);
-	return ok;
-}
-
-/* ---- resume ---- */
-
-static bool is_written(const struct session_torrent *st, size_t file)
-{
-	return !st->selection.partial || st->selection.files[file];
-}
-
-/* While pieces still come in, a file that is not complete is being written to:
- * its stat would be wrong in a moment, so it is left to be hashed. */
-static void stat_files(struct session_torrent *st, const struct bitfield *have,
-	bool at_rest, struct storage_stat *ret)
-{
-	for (size_t f = 0; f < st->m->file_count; f++) {
-		uint32_t first, end;
-
-		layout_file_pieces(st->m, f, &first, &end);
-		if (at_rest || !is_written(st, f) ||
-			bitfield_find(NULL, have, NULL, first, end) ==
-				BITFIELD_NONE)
-			storage_stat(st->storage, f, &ret[f]);
-		else
-			ret[f] = (struct storage_stat){.exists = true};
-	}
-}
-
-bool session_torrent_save(struct session_torrent *st, bool at_rest)
-{
-	const struct metainfo *m = st->m;
-	struct storage_stat *files = calloc(m->file_count, sizeof(*files));
-	uint8_t *bits = malloc(bitfield_wire_size(m->piece_count));
-	struct bitfield have = {0};
-	struct error err;
-	size_t log;
-	bool ok = false;
-
-	if (!files || !bits || !bitfield_init(&have, m->piece_count)) {
-		error_set(&err, "%s: out of memory", m->name);
-		goto out;
-	}
-	/* First what is had, then the sync, then the stats: so everything that
-	 * is claimed is on disk, and what came later is not claimed. */
-	atomic_store(&st->unsaved, false);
-	torrent_have(st->torrent, &have, &log);
-	if (!storage_sync(st->storage, &err))
-		goto out;
-	bitfield_to_wire(&have, bits);
-	stat_files(st, &have, at_rest, files);
-	struct resume state = {
-		.info_hash = m->info_hash,
-		.piece_count = m->piece_count,
-		.have = bits,
-		.file_count = m->file_count,
-		.files = files,
-		.downloaded = st->downloaded_before + st->downloaded,
-		.uploaded = st->uploaded_before + st->uploaded,
-	};
-	if (st->magnet)
-		state.info = m->info;
-	ok = resume_save(storage_folder_fd(st->storage), &state, &err);
-
-out:
-	if (!ok)
-		session_torrent_fail(st, &err);
-	bitfield_finish(&have);
-	free(bits);
-	free(files);
-	return ok;
-}
-
 /* ---- completion ---- */
 
 bool session_torrent_complete(struct session_torrent *st)
@@ -549,9 +302,7 @@ bool session_torrent_settle(struct session_torrent *st)
 	resume_remove(storage_folder_fd(st->storage), &st->m->info_hash);
 	storage_unlock(st->storage);
 	storage_remember(st->storage);
-	pthread_mutex_lock(&st->lock);
-	st->watched = true;
-	pthread_mutex_unlock(&st->lock);
+	serving_watch(&st->serving);
 	st->settled = true;
 	return true;
 }
@@ -616,102 +367,4 @@ void session_torrent_push_piece(
 			.ctx = st,
 			.piece = piece,
 		});
-}
-
-/* ---- serving ---- */
-
-static bool is_suspect(struct session_torrent *st, uint32_t piece)
-{
-	pthread_mutex_lock(&st->lock);
-	bool suspect = st->suspicious && bitfield_has(&st->suspect, piece);
-	pthread_mutex_unlock(&st->lock);
-	return suspect;
-}
-
-/* Is the content under the range, which was just read, as it was checked?  When
- * any file has changed, all pieces are to be hashed once more before they are
- * served. */
-static bool unchanged(struct session_torrent *st, uint64_t offset, size_t len)
-{
-	size_t file;
-
-	pthread_mutex_lock(&st->lock);
-	bool watched = st->watched;
-	pthread_mutex_unlock(&st->lock);
-	if (!watched || storage_unchanged(st->storage, offset, len, &file))
-		return true; /* or we are writing to it ourselves */
-
-	pthread_mutex_lock(&st->lock);
-	st->suspicious = true;
-	bitfield_set_all(&st->suspect);
-	pthread_mutex_unlock(&st->lock);
-	/* After the marking: a change from here on is seen again. */
-	storage_remember(st->storage);
-	session_torrent_warn(st,
-		"%s: %s changed while it is shared; checking again",
-		storage_root_path(st->storage), st->m->files[file].path);
-	return false;
-}
-
-static bool rehash(
-	struct session_torrent *st, uint32_t piece, struct piece_check **check)
-{
-	uint64_t offset = (uint64_t)piece * st->m->piece_length;
-	uint32_t size = metainfo_piece_size(st->m, piece);
-	uint8_t *chunk = malloc(REHASH_CHUNK);
-	struct error err;
-	bool good = false;
-
-	if (!*check)
-		*check = piece_check_create();
-	if (chunk && *check) {
-		piece_check_begin(*check, st->m, piece);
-		for (uint32_t done = 0; done < size;) {
-			uint32_t len = size - done < REHASH_CHUNK
-				? size - done
-				: REHASH_CHUNK;
-			if (storage_read(st->storage, offset + done, chunk, len,
-				    &err) != STORAGE_OK)
-				break;
-			piece_check_update(*check, chunk, len);
-			done += len;
-		}
-		good = piece_check_end(*check);
-	}
-	free(chunk);
-
-	pthread_mutex_lock(&st->lock);
-	bitfield_clear(&st->suspect, piece);
-	pthread_mutex_unlock(&st->lock);
-	if (!good) {
-		torrent_lose(st->torrent, piece);
-		session_torrent_warn(st,
-			"%s: piece %u is not what it was; it is not shared any "
-			"more",
-			storage_root_path(st->storage), piece);
-	}
-	return good;
-}
-
-enum serve_result session_torrent_read(struct session_torrent *st,
-	uint32_t piece, uint32_t begin, uint8_t *ret, size_t len,
-	struct piece_check **check)
-{
-	uint64_t offset = (uint64_t)piece * st->m->piece_length + begin;
-	struct error err;
-
-	/* Read, then look whether it has changed meanwhile. */
-	for (int tries = 0; tries < MAX_REREADS; tries++) {
-		if (!torrent_has(st->torrent, piece) ||
-			(is_suspect(st, piece) && !rehash(st, piece, check)))
-			return NOT_SERVED;
-		if (storage_read(st->storage, offset, ret, len, &err) !=
-			STORAGE_OK) {
-			session_torrent_fail(st, &err);
-			return NOT_SERVED;
-		}
-		if (unchanged(st, offset, len))
-			return SERVED;
-	}
-	return NOT_SERVED;
 }

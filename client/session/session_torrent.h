@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/session/serving.h"
 #include "client/session/session.h"
-#include "client/torrent/bitfield.h"
 #include "client/torrent/piece_order.h"
 #include "client/torrent/selection.h"
 #include "shared/error.h"
@@ -20,7 +20,6 @@ struct event;
 struct magnet;
 struct metadata_task;
 struct open_piece;
-struct piece_check;
 struct session_context;
 struct storage;
 struct torrent;
@@ -36,6 +35,15 @@ enum session_torrent_state {
 	STATE_DONE,   /* did its job, and seeded as long as it should */
 	STATE_FAILED, /* `error` says why */
 };
+
+/* What was heard last of where its data might come from, for stall.h; "":
+ * nothing yet. */
+enum session_torrent_word {
+	WORD_OF_TRACKER,  /* how the last announce went */
+	WORD_OF_WEB_SEED, /* what was wrong with one */
+	SESSION_TORRENT_WORDS
+};
+enum { SESSION_TORRENT_WORD_SIZE = 200 };
 
 struct session_torrent {
 	/* Set before the threads start. */
@@ -71,14 +79,12 @@ struct session_torrent {
 	_Atomic bool settled;         /* complete, and safe on disk */
 	atomic_bool stop_check;
 
+	struct serving serving;
+
 	pthread_mutex_t lock;
 	/* Guarded by `lock`. */
-	struct error error;      /* why it failed */
-	char tracker_word[200];  /* how the last announce went; "" at first */
-	char web_seed_word[160]; /* what was wrong with one last; "": nothing */
-	bool watched;    /* content is complete: look for changes of it */
-	bool suspicious; /* `suspect` is in use */
-	struct bitfield suspect; /* to be hashed again before it is served */
+	struct error error; /* why it failed */
+	char words[SESSION_TORRENT_WORDS][SESSION_TORRENT_WORD_SIZE];
 };
 
 /* Opens the storage.  `st` is zeroed memory. */
@@ -118,18 +124,6 @@ static inline bool session_torrent_advance(struct session_torrent *st,
 /* It cannot go on: keep the first reason, tell the listeners.  Any thread. */
 void session_torrent_fail(struct session_torrent *st, const struct error *err);
 
-/* Find out what is there: resume file, then hashing.  Sets what is had; false:
- * failed, or stopped.  Takes as long as it takes. */
-bool session_torrent_check(struct session_torrent *st);
-
-/* What it found.  For a torrent that is then open, when it is: who waits for
- * this may dial us at once. */
-void session_torrent_tell_checked(struct session_torrent *st);
-
-/* Write the resume file: content synced first.  `at_rest`: nobody writes any
- * more, so that what is not had need not be looked for the next time. */
-bool session_torrent_save(struct session_torrent *st, bool at_rest);
-
 /* All pieces are had: make the rest of the files, tell `complete`.  Then
  * session_torrent_settle(): sync, drop the resume file, watch for changes. */
 bool session_torrent_complete(struct session_torrent *st);
@@ -140,17 +134,16 @@ bool session_torrent_settle(struct session_torrent *st);
 void session_torrent_push_piece(
 	struct session_torrent *st, struct open_piece *piece);
 
-/* Read blocks to be served.  NOT_SERVED: the piece is on disk no longer what it
- * was (it is then not had any more), or was never had.  An I/O error makes the
- * torrent fail.  `check` is the calling worker's, made when first needed. */
-enum serve_result { SERVED, NOT_SERVED };
-enum serve_result session_torrent_read(struct session_torrent *st,
-	uint32_t piece, uint32_t begin, uint8_t *ret, size_t len,
-	struct piece_check **check);
-
 /* Tell the listeners about something of this torrent. */
 void session_torrent_emit(struct session_torrent *st, struct event *event);
 void session_torrent_warn(struct session_torrent *st, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Any thread. */
+void session_torrent_say(struct session_torrent *st,
+	enum session_torrent_word word, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void session_torrent_said(struct session_torrent *st,
+	enum session_torrent_word word, char ret[SESSION_TORRENT_WORD_SIZE]);
 
 #endif

@@ -160,10 +160,8 @@ static void warn(const struct web_seed *w, const char *then)
 {
 	struct session_torrent *st = w->all->st;
 
-	pthread_mutex_lock(&st->lock);
-	snprintf(st->web_seed_word, sizeof(st->web_seed_word), "%.50s: %.100s",
-		w->host, w->why.text);
-	pthread_mutex_unlock(&st->lock);
+	session_torrent_say(
+		st, WORD_OF_WEB_SEED, "%.50s: %.100s", w->host, w->why.text);
 	session_torrent_warn(st, "%s: web seed %s: %s%s", st->m->name, w->host,
 		w->why.text, then);
 }
