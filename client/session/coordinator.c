@@ -134,8 +134,9 @@ static void seat_waiting(struct coordinator *c, uint64_t now_ms)
 static void ban(
 	struct coordinator *c, const struct candidate *guilty, uint64_t now_ms)
 {
-	peer_book_ban(c->book, &guilty->address, now_ms);
-	worker_pool_stop_address(c->pool, &guilty->address);
+	bool whole_ip = peer_book_ban(c->book, &guilty->address, now_ms);
+
+	worker_pool_stop_address(c->pool, &guilty->address, whole_ip);
 }
 
 static void dial_due(struct coordinator *c, uint64_t now_ms)

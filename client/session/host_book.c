@@ -17,6 +17,7 @@ struct host {
 	uint64_t full_ms;
 
 	uint64_t banned_until_ms; /* 0: not banned, and not in the list */
+	unsigned liars;           /* since it is banned */
 	struct host *prev, *next; /* in the list of bans */
 	UT_hash_handle hh;
 };
@@ -137,6 +138,7 @@ static void unban(struct host_book *b, struct host *h)
 	DL_DELETE(b->bans, h);
 	b->ban_count--;
 	h->banned_until_ms = 0;
+	h->liars = 0;
 	free_if_unused(b, h);
 }
 
@@ -146,22 +148,25 @@ static void unban_expired(struct host_book *b, uint64_t now_ms)
 		unban(b, b->bans);
 }
 
-void host_book_ban(
+unsigned host_book_ban(
 	struct host_book *b, const struct endpoint *e, uint64_t now_ms)
 {
 	unban_expired(b, now_ms);
 
 	struct host *h = host_book_hold(b, e);
 	if (!h)
-		return;
+		return 0;
+	unsigned liars = h->liars + 1;
 	if (h->banned_until_ms > 0)
 		unban(b, h);
 	else if (b->ban_count == HOST_BANS_MAX)
 		unban(b, b->bans);
 	h->banned_until_ms = now_ms + HOST_BAN_MS;
+	h->liars = liars;
 	DL_APPEND(b->bans, h);
 	b->ban_count++;
 	host_book_release(b, h);
+	return liars;
 }
 
 bool host_book_banned(

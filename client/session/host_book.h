@@ -23,6 +23,8 @@ enum {
 	HOST_DIAL_MS = 1500, /* until one comes back */
 	HOST_BAN_MS = 3600 * 1000,
 	HOST_BANS_MAX = 4096, /* the oldest ban makes room */
+	/* Peers of one IP that lied: then nobody there is believed. */
+	HOST_LIARS_MAX = 3,
 };
 
 /* NULL: out of memory. */
@@ -42,8 +44,10 @@ uint64_t host_dialable_ms(const struct host *h);
 void host_charge(struct host *h, uint64_t now_ms);
 void host_refund(struct host *h);
 
-/* Ban its IP for HOST_BAN_MS from now.  Out of memory: not banned. */
-void host_book_ban(
+/* A peer there lied: ban its IP for HOST_BAN_MS from now.  Returns how many did
+ * so while the IP was banned, this one included; 0: out of memory, not banned.
+ */
+unsigned host_book_ban(
 	struct host_book *b, const struct endpoint *e, uint64_t now_ms);
 bool host_book_banned(
 	struct host_book *b, const struct endpoint *e, uint64_t now_ms);

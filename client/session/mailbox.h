@@ -10,9 +10,10 @@
  * Threads: post from any; take by the worker. */
 enum letter {
 	LETTER_STOP = 1,      /* its torrent, or the session, ends */
-	LETTER_BANNED = 2,    /* its peer's address was banned */
+	LETTER_CORRUPT = 2,   /* its peer gave bad data */
 	LETTER_MAKE_ROOM = 4, /* it does the least good: another waits */
 	LETTER_DUPLICATE = 8, /* the same peer is connected twice */
+	LETTER_BANNED = 16,   /* others at its peer's IP gave bad data */
 };
 
 struct mailbox {

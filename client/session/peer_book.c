@@ -56,6 +56,7 @@ struct entry {
 	bool connected;    /* or being dialled; then in no heap and no list */
 	bool charged;      /* its host, for this dial */
 	bool ourselves;
+	bool guilty;    /* of bad data, itself */
 	bool duplicate; /* when last dialled, it was connected already */
 	uint64_t dialled_ms;
 	struct entry *prev, *next; /* in a list of `evictable` */
@@ -359,13 +360,12 @@ void peer_book_heard(struct peer_book *b, int torrent,
  * addresses at the same IP. */
 static bool is_trusted(const struct entry *e)
 {
-	return e->rank == RANK_USER || e->rank == RANK_PROVEN;
+	return !e->guilty && (e->rank == RANK_USER || e->rank == RANK_PROVEN);
 }
 
 static uint64_t dialable_ms(const struct entry *e)
 {
-	return is_trusted(e) ? host_unbanned_ms(e->host)
-			     : host_dialable_ms(e->host);
+	return is_trusted(e) ? 0 : host_dialable_ms(e->host);
 }
 
 static bool is_wanted(const struct shelf *s, enum rank rank)
@@ -530,9 +530,16 @@ static void failed(struct entry *e, uint64_t now_ms)
 	e->due.due_ms = now_ms + backoff_ms(e);
 }
 
+/* It is due now, but for the ban of its host. */
+static void find_guilty(struct entry *e, uint64_t now_ms)
+{
+	e->guilty = true;
+	lower_rank(e);
+	e->due.due_ms = now_ms;
+}
+
 /* What follows from how it ended: rank, failures, and when it is due. */
-static void judge(struct peer_book *b, struct entry *e,
-	const struct candidate *c, uint64_t now_ms)
+static void judge(struct entry *e, const struct candidate *c, uint64_t now_ms)
 {
 	bool was_there = c->ended != PEER_END_UNREACHABLE &&
 		c->ended != PEER_END_NO_HANDSHAKE;
@@ -575,9 +582,7 @@ static void judge(struct peer_book *b, struct entry *e,
 		e->due.due_ms = now_ms + PROTOCOL_ERROR_MS;
 		break;
 	case PEER_END_CORRUPT:
-		lower_rank(e);
-		host_book_ban(b->hosts, &e->address, now_ms);
-		e->due.due_ms = host_unbanned_ms(e->host);
+		find_guilty(e, now_ms);
 		break;
 	case PEER_END_METADATA:
 		e->due.due_ms = now_ms;
@@ -625,7 +630,7 @@ static void visitor_left(struct peer_book *b, struct shelf *s,
 		e = add(b, s, &address, RANK_TRIED, GOSSIP_MAX);
 	if (!e)
 		return;
-	judge(b, e, c, now_ms);
+	judge(e, c, now_ms);
 	put_down(s, e);
 }
 
@@ -634,7 +639,9 @@ void peer_book_ended(
 {
 	struct shelf *s = shelf_of(b, c->torrent);
 
-	if (c->ended == PEER_END_CORRUPT)
+	/* Usually it was told of before the worker ended. */
+	if (c->ended == PEER_END_CORRUPT &&
+		!host_book_banned(b->hosts, &c->address, now_ms))
 		host_book_ban(b->hosts, &c->address, now_ms);
 	if (!s)
 		return;
@@ -646,7 +653,7 @@ void peer_book_ended(
 	struct entry *e = find(b, s, &c->address);
 	if (!e || !e->connected)
 		return;
-	judge(b, e, c, now_ms);
+	judge(e, c, now_ms);
 	e->connected = false;
 	e->charged = false;
 	put_down(s, e);
@@ -658,10 +665,21 @@ bool peer_book_welcome(
 	return !host_book_banned(b->hosts, address, now_ms);
 }
 
-void peer_book_ban(
+bool peer_book_ban(
 	struct peer_book *b, const struct endpoint *address, uint64_t now_ms)
 {
-	host_book_ban(b->hosts, address, now_ms);
+	for (size_t i = 0; i < b->torrents; i++) {
+		struct shelf *s = b->shelves[i];
+		struct entry *e = find(b, s, address);
+
+		/* If it is connected, its end will tell. */
+		if (!e || e->connected || e->ourselves)
+			continue;
+		pick_up(s, e);
+		find_guilty(e, now_ms);
+		put_down(s, e);
+	}
+	return host_book_ban(b->hosts, address, now_ms) >= HOST_LIARS_MAX;
 }
 
 void peer_book_want(
@@ -679,8 +697,9 @@ size_t peer_book_count(const struct peer_book *b, int torrent)
 		for (size_t i = 0; i < s->heaps[rank].count; i++) {
 			const struct entry *e =
 				entry_of(s->heaps[rank].items[i]);
-			count +=
-				!e->ourselves && host_unbanned_ms(e->host) == 0;
+			count += !e->ourselves &&
+				(is_trusted(e) ||
+					host_unbanned_ms(e->host) == 0);
 		}
 	}
 	return count;

@@ -63,8 +63,11 @@ void peer_book_ended(
 bool peer_book_welcome(
 	struct peer_book *b, const struct endpoint *address, uint64_t now_ms);
 
-/* Refuse this IP for an hour, on any port. */
-void peer_book_ban(
+/* The peer at this address gave bad data: refuse its IP for an hour, on any
+ * port.  But for what it did others behind its IP are not held to account:
+ * those that the user named, or that gave us data, are dialled all the same.
+ * True: so many there have lied that nobody is to be talked to any more. */
+bool peer_book_ban(
 	struct peer_book *b, const struct endpoint *address, uint64_t now_ms);
 
 /* Whom to dial for a torrent; at first all. */

@@ -62,8 +62,11 @@ struct talk_end {
 
 static struct talk_end letter_end(unsigned letters)
 {
+	if (letters & LETTER_CORRUPT)
+		return (struct talk_end){PEER_END_CORRUPT, "sent bad data"};
 	if (letters & LETTER_BANNED)
-		return (struct talk_end){PEER_END_CORRUPT, "banned"};
+		return (struct talk_end){
+			PEER_END_STOPPED, "its address is banned"};
 	if (letters & LETTER_DUPLICATE)
 		return (struct talk_end){
 			PEER_END_DUPLICATE, "connected already"};

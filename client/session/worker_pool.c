@@ -256,13 +256,18 @@ void worker_pool_stop_torrent(struct worker_pool *pool, int torrent)
 }
 
 void worker_pool_stop_address(
-	struct worker_pool *pool, const struct endpoint *ip)
+	struct worker_pool *pool, const struct endpoint *guilty, bool whole_ip)
 {
 	pthread_mutex_lock(&pool->lock);
 	for (unsigned i = 0; i < pool->started; i++) {
 		struct slot *slot = &pool->slots[i];
-		if (talks(slot) &&
-			endpoint_same_ip(&slot->candidate.address, ip))
+		const struct endpoint *address = &slot->candidate.address;
+
+		if (!talks(slot))
+			continue;
+		if (endpoint_equal(address, guilty))
+			ask_to_leave_locked(slot, LETTER_CORRUPT);
+		else if (whole_ip && endpoint_same_ip(address, guilty))
 			ask_to_leave_locked(slot, LETTER_BANNED);
 	}
 	pthread_mutex_unlock(&pool->lock);

@@ -67,10 +67,13 @@ bool worker_pool_assign(struct worker_pool *pool, const struct candidate *c);
 /* The worker's end was heard of: it is free. */
 void worker_pool_release(struct worker_pool *pool, unsigned worker);
 
-/* All who talk for this torrent (-1: all), or with this address. */
+/* All who talk for this torrent (-1: all). */
 void worker_pool_stop_torrent(struct worker_pool *pool, int torrent);
+
+/* The peer at this address gave bad data; with `whole_ip`, whoever else talks
+ * from its IP is to go as well. */
 void worker_pool_stop_address(
-	struct worker_pool *pool, const struct endpoint *ip);
+	struct worker_pool *pool, const struct endpoint *guilty, bool whole_ip);
 
 /* Wake those whose peer waits for its handshake: a torrent has been opened. Any
  * thread. */

@@ -37,7 +37,7 @@ void open_piece_note_giver(
 	uint8_t i = 0;
 
 	while (i < piece->giver_count &&
-		!endpoint_same_ip(&piece->givers[i], giver))
+		!endpoint_equal(&piece->givers[i], giver))
 		i++;
 	if (i == piece->giver_count && i < OPEN_PIECE_GIVERS) {
 		struct endpoint *more =

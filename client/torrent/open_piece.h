@@ -56,7 +56,7 @@ void open_piece_note_giver(
 const struct endpoint *open_piece_giver(
 	const struct open_piece *piece, uint32_t block);
 
-/* Whether all of it came from one address, as far as is known. */
+/* Whether all of it came from one peer, as far as is known. */
 bool open_piece_single_giver(const struct open_piece *piece);
 
 /* Bytes of block `block`. */

@@ -80,7 +80,7 @@ static size_t add_once(struct endpoint *list, size_t count, size_t max,
 	const struct endpoint *who)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (endpoint_same_ip(&list[i], who))
+		if (endpoint_equal(&list[i], who))
 			return count;
 	}
 	if (count < max)

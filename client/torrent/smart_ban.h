@@ -10,7 +10,8 @@
 /* Who lied?  When a piece that several peers gave does not match its hash, the
  * fingerprints of its blocks are kept with who gave them.  Once the piece has
  * come right, whoever gave a block that differs is guilty; nobody else is ever
- * banned (PROMISES P10).  Pure; not locked. */
+ * named (PROMISES P10).  A giver is an IP and a port: behind one IP there may
+ * be several, honest ones among them.  Pure; not locked. */
 struct smart_ban;
 
 enum {

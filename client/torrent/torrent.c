@@ -542,7 +542,7 @@ static void mark_corrupt_locked(
 {
 	for (struct torrent_peer *p = t->peers; p; p = p->next) {
 		for (size_t i = 0; i < count; i++) {
-			if (endpoint_same_ip(&p->pick.address, &guilty[i]))
+			if (endpoint_equal(&p->pick.address, &guilty[i]))
 				atomic_store(&p->corrupt, true);
 		}
 	}

@@ -153,9 +153,9 @@ bool torrent_peer_corrupt(const struct torrent_peer *peer);
 /* ---- what finishers tell ---- */
 
 /* Full piece `piece` (its blocks' memory still in it) was hashed and, if
- * `good`, written.  Frees it and gives its memory back.  The addresses to be
- * banned for what is now known are left in `ret_guilty`, at most `max`; their
- * peers are marked corrupt. */
+ * `good`, written.  Frees it and gives its memory back.  Who is guilty by
+ * what is now known is left in `ret_guilty`, at most `max`, and marked corrupt:
+ * these connections alone, not others with the same IP. */
 size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
 	bool good, struct endpoint *ret_guilty, size_t max);
 

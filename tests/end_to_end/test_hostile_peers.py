@@ -1,10 +1,12 @@
 """Peers that lie, stall, flood and break the protocol: they are dropped, and nobody else notices."""
+import http.client
 import json
 import os
 import socket
 import struct
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -97,6 +99,43 @@ def test_five_corrupt_peers_and_one_honest(swarm):
     leech = swarm.leech(*bad, swarm.seeder(2, rate=600000))
     swarm.finish(leech)
     assert not any(e["state"] == "banned" and e["address"].startswith("127.0.0.2:") for e in leech.all("peer"))
+
+
+@pytest.mark.parametrize("how", ["named", "tracker", "visitors"])
+def test_who_shares_an_address_with_a_liar_is_not_taken_for_one(lab, how):
+    """Behind a NAT there are both.  The liar goes; no other comes in; who is there and honest stays."""
+    swarm = Swarm(lab, 3 * MIB)
+    with_tracker = lab.tracker() if how == "tracker" else None
+    swarm.torrent = lab.torrent(swarm.content, 128 * 1024, *([with_tracker.url] if with_tracker else []))
+    bad = swarm.seeder(66, answer=fakepeer.corrupt_first_block, rate=MIB // 2)
+    good = swarm.seeder(66, rate=MIB)
+    if with_tracker:
+        for peer in (good, bad):
+            announce(with_tracker, swarm.torrent, peer)
+    leech = swarm.leech(*([good, bad] if how == "named" else []), stay=True)
+    if how == "visitors":
+        for peer in (good, bad):
+            c = lab.serve_connection(Connection.dial(leech.port, swarm.torrent, source="127.0.0.66", timeout=300))
+            threading.Thread(target=serve_quietly, args=(peer, c), daemon=True).start()
+    banned = leech.wait_for("peer", lambda e: e["state"] == "banned")
+    with Connection.dial(leech.port, swarm.torrent, source="127.0.0.66") as c:
+        with pytest.raises(Closed):
+            c.shake_hands()
+    leech.wait_complete()
+    assert len(leech.all("peer", lambda e: e["state"] == "banned")) == 1
+    assert how == "visitors" or banned["address"] == bad.address
+    assert leech.terminate() == 0
+    assert swarm.data == (swarm.out / "thing").read_bytes()
+
+
+def announce(tracker, torrent, peer):
+    """As the peer itself would: a tracker believes the address a query comes from."""
+    query = urllib.parse.urlencode({"info_hash": torrent.info_hash, "peer_id": fakepeer.new_peer_id(), "port": peer.port,
+                                    "uploaded": 0, "downloaded": 0, "left": 0, "compact": 1})
+    connection = http.client.HTTPConnection(tracker.host, tracker.port, source_address=(peer.host, 0))
+    connection.request("GET", "/announce?" + query)
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 # Silence

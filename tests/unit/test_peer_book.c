@@ -388,7 +388,7 @@ Test(peer_book, ban_is_for_the_ip_and_for_an_hour)
 	struct peer_book *b = peer_book_create(1, 1);
 	struct endpoint known = at(1, 1), other = at(1, 2), free = at(2, 1);
 
-	hear(b, known, FROM_USER, t0);
+	hear(b, known, FROM_TRACKER, t0);
 	cr_expect(peer_book_welcome(b, &known, t0));
 	peer_book_ban(b, &other, t0);
 	cr_expect_not(peer_book_welcome(b, &known, t0));
@@ -401,6 +401,67 @@ Test(peer_book, ban_is_for_the_ip_and_for_an_hour)
 	cr_expect(peer_book_welcome(b, &other, t0 + HOUR));
 	cr_expect_eq(dialled(b, t0 + HOUR), 1);
 	cr_expect_eq(dialled(b, t0 + HOUR), 0); /* 2 was not taken in */
+	peer_book_destroy(b);
+}
+
+Test(peer_book, who_shares_the_ip_of_a_liar_is_dialled_if_there_is_trust)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+	struct endpoint liar = at(1, 66);
+
+	hear(b, at(1, 1), FROM_USER, t0);
+	hear(b, at(1, 2), FROM_TRACKER, t0);
+	hear(b, at(1, 3), FROM_TRACKER, t0);
+	cr_expect_eq(dialled(b, t0), 1);
+	cr_expect_eq(dialled(b, t0), 2);
+	cr_expect_not(peer_book_ban(b, &liar, t0));
+	cr_expect_eq(peer_book_count(b, 0), 0); /* 3 is not known any more */
+	end(b, at(1, 1), PEER_END_CLOSED, false, t0);
+	end(b, at(1, 2), PEER_END_CLOSED, true, t0);
+	cr_expect_eq(peer_book_count(b, 0), 2);
+	cr_expect_eq(dialled(b, t0 + 5 * S), 1);
+	cr_expect_eq(dialled(b, t0 + 10 * S), 2);
+	cr_expect_eq(dialled(b, t0 + 10 * S), 0);
+	peer_book_destroy(b);
+}
+
+Test(peer_book, who_lied_itself_waits_though_there_was_trust)
+{
+	enum { CONNECTED, GONE, CASES };
+
+	for (int when = 0; when < CASES; when++) {
+		struct peer_book *b = peer_book_create(1, 1);
+		struct endpoint liar = at(1, 1);
+
+		hear(b, liar, FROM_USER, t0);
+		cr_expect_eq(dialled(b, t0), 1);
+		if (when == GONE)
+			end(b, liar, PEER_END_CLOSED, true, t0);
+		peer_book_ban(b, &liar, t0);
+		if (when == CONNECTED)
+			end(b, liar, PEER_END_CORRUPT, true, t0);
+		cr_expect_eq(peer_book_count(b, 0), 0);
+		cr_expect_eq(dialled(b, t0 + HOUR - 1), 0);
+		cr_expect_eq(dialled(b, t0 + HOUR), 1);
+		peer_book_destroy(b);
+	}
+}
+
+Test(peer_book, of_an_ip_with_three_liars_nobody_is_to_stay)
+{
+	struct peer_book *b = peer_book_create(1, 1);
+
+	for (uint16_t port = 1; port <= 4; port++) {
+		struct endpoint liar = at(1, port), single = at(2 + port, 1);
+
+		cr_expect_eq(
+			peer_book_ban(b, &liar, t0), port >= 3, "%u", port);
+		/* That its connection ends then is no other lie. */
+		visitor_end(b, liar, 0, PEER_END_CORRUPT, false, t0);
+		cr_expect_not(peer_book_ban(b, &single, t0));
+	}
+	struct endpoint later = at(1, 9);
+	cr_expect_not(peer_book_ban(b, &later, t0 + HOUR));
 	peer_book_destroy(b);
 }
 

@@ -85,20 +85,22 @@ Test(smart_ban, names_the_liars_and_nobody_else)
 	}
 }
 
-Test(smart_ban, an_address_is_named_once_whatever_its_ports)
+Test(smart_ban, who_lied_behind_an_address_is_told_by_the_port)
 {
 	struct smart_ban *s = smart_ban_create();
-	struct smart_ban_block blocks[3] = {
+	struct smart_ban_block blocks[4] = {
 		{.fingerprint = 1, .giver = who('A'), .known = true},
 		{.fingerprint = 2, .giver = who('A'), .known = true},
-		{.fingerprint = 3, .giver = who('B'), .known = true},
+		{.fingerprint = 3, .giver = who('A'), .known = true},
+		{.fingerprint = 4, .giver = who('B'), .known = true},
 	};
-	uint64_t right[3] = {10, 20, 3};
-	struct endpoint guilty[3];
+	uint64_t right[4] = {1, 20, 30, 4};
+	struct endpoint guilty[4];
 
-	blocks[1].giver.port = 2;
-	smart_ban_failed(s, 0, blocks, 3);
-	cr_expect_eq(smart_ban_passed(s, 0, right, 3, guilty, 3), 1);
+	blocks[1].giver.port = blocks[2].giver.port = 2;
+	smart_ban_failed(s, 0, blocks, 4);
+	cr_expect_eq(smart_ban_passed(s, 0, right, 4, guilty, 4), 1);
+	cr_expect(endpoint_equal(&guilty[0], &blocks[1].giver));
 	smart_ban_destroy(s);
 }
 
