@@ -42,6 +42,8 @@ struct announce {
 	bool numwant_named; /* by the peer itself, not a tracker's default;
 			     * known to the tracker only */
 	uint32_t key;       /* random per run; 0: none */
+	bool one_family;    /* only peers of its own address family are of use:
+			     * a reply over UDP has room for no others */
 	bool compact;       /* BEP 23 */
 	bool no_peer_id;
 };

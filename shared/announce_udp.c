@@ -210,7 +210,8 @@ static enum announce_event event_of(uint32_t number)
 bool announce_udp_parse_announce(
 	struct reader *r, struct announce *ret, struct error *err)
 {
-	struct announce a = {.peer = ret->peer, .compact = true};
+	struct announce a = {
+		.peer = ret->peer, .one_family = true, .compact = true};
 	const uint8_t *info_hash = reader_take(r, INFO_HASH_SIZE);
 	const uint8_t *peer_id = reader_take(r, PEER_ID_SIZE);
 

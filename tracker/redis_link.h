@@ -21,7 +21,7 @@ struct redis_url;
 struct redis_link;
 
 /* A command, and the most words that one of ours has. */
-enum { REDIS_MAX_WORDS = 12 };
+enum { REDIS_MAX_WORDS = 13 };
 
 struct redis_command {
 	size_t count;

@@ -31,7 +31,7 @@ struct redis_script {
 
 struct redis_script redis_script_of(const char *text);
 
-enum { REDIS_MAX_ARGUMENTS = 8 };
+enum { REDIS_MAX_ARGUMENTS = 9 };
 
 /* All that it points to is the caller's. */
 struct redis_question {

@@ -169,6 +169,7 @@ struct spot {
 struct kinds {
 	int first;
 	int end;
+	bool one_family; /* that of the peer that asks */
 };
 
 /* How many there are of each kind, without the peer that asks. */
@@ -183,6 +184,8 @@ static struct choice choice_of(
 	struct choice c = {.total = 0};
 
 	for (int f = 0; f < FAMILIES; f++) {
+		if (kinds.one_family && f != self->family)
+			continue;
 		for (int k = kinds.first; k < kinds.end; k++)
 			c.counts[f][k] = w->peers[f][k].count;
 	}
@@ -265,9 +268,9 @@ static void choose_peers_locked(struct store_memory *m, struct shard *s,
 	const struct swarm *w, const struct announce *a,
 	const struct spot *self, struct swarm_reply *ret)
 {
-	static const struct kinds all = {LEECHERS, KINDS};
-	static const struct kinds leechers = {LEECHERS, SEEDERS};
-	static const struct kinds seeders = {SEEDERS, KINDS};
+	const struct kinds all = {LEECHERS, KINDS, a->one_family};
+	const struct kinds leechers = {LEECHERS, SEEDERS, a->one_family};
+	const struct kinds seeders = {SEEDERS, KINDS, a->one_family};
 	uint32_t wanted =
 		a->numwant < SWARM_MAX_PEERS ? a->numwant : SWARM_MAX_PEERS;
 

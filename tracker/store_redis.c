@@ -50,14 +50,16 @@ enum {
 /* KEYS[1]: the swarm.  ARGV: the peer; `leecher`, `seeder`, `completed` (a
  * seeder, too) or `stopped`; the score of a leecher heard of now, and of one
  * who is just not due to go; how long the swarm is kept, in seconds; how many
- * peers are wanted; a seed for the dice; 1 if a seeder wants seeders, too.
+ * peers are wanted; a seed for the dice; 1 if a seeder wants seeders, too; 1 if
+ * only peers of its own address family are wanted.
  *
  * The reply: seeders, leechers, completed, peers, 1 if the swarm began with
  * this announce, and seeders to make up for leechers missing in peers.  Of both
  * there are at least one more than wanted if there are so many, since the peer
  * itself may be among them.  Of a large swarm they come in up to 17 runs of
  * peers that were heard of one after another, each peer as likely: one by one
- * would take thrice the time.
+ * would take thrice the time.  Of one family there are as many, unless there
+ * are so few that they are not among some STEP peers.
  *
  * Of those who are due to go at most STEP do at once, lest one announce takes
  * long. */
@@ -66,6 +68,7 @@ static const char announce_text[] =
 	"local stamp, limit = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
 	"local want = tonumber(ARGV[6])\n"
 	"local COMPLETED, FULL, STEP = 1125899906842624, 131072, 1000\n"
+	"local narrow = ARGV[9] == '1'\n"
 	"local call = redis.call\n"
 	"\n"
 	"local card = call('ZCARD', key)\n"
@@ -119,7 +122,7 @@ static const char announce_text[] =
 	"\n"
 	"local function add(peers, from, to)\n"
 	"  for _, peer in ipairs(call('ZRANGE', key, from, to)) do\n"
-	"    peers[#peers + 1] = peer\n"
+	"    if not narrow or #peer == #me then peers[#peers + 1] = peer end\n"
 	"  end\n"
 	"end\n"
 	"local function take(peers, from, to)\n" /* skips the gap */
@@ -132,9 +135,8 @@ static const char announce_text[] =
 	"end\n"
 	"\n"
 	"math.randomseed(tonumber(ARGV[7]))\n"
-	"local function choose(first, n, want)\n"
+	"local function draw(first, n, want)\n"
 	"  local peers = {}\n"
-	"  if want <= 0 or n == 0 then return peers end\n"
 	"  if n <= 2 * (want + 1) then\n"
 	"    take(peers, first, first + n - 1)\n"
 	"    return peers\n"
@@ -154,12 +156,22 @@ static const char announce_text[] =
 	"  end\n"
 	"  return peers\n"
 	"end\n"
+	"local function choose(first, n, want)\n"
+	"  if want <= 0 or n == 0 then return {} end\n"
+	"  local size, peers = want, draw(first, n, want)\n"
+	"  while narrow and #peers <= want and size < STEP\n"
+	"      and n > 2 * (size + 1) do\n" /* there are more */
+	"    size = math.min(4 * size, STEP)\n"
+	"    peers = draw(first, n, size)\n"
+	"  end\n"
+	"  return peers\n"
+	"end\n"
 	"\n"
 	"local peers, more = nil, {}\n"
 	"if seeder then\n"
 	"  peers = choose(seeders, leechers, want)\n"
 	"  if ARGV[8] == '1' then\n"
-	"    more = choose(0, seeders, want - leechers)\n"
+	"    more = choose(0, seeders, want - #peers)\n"
 	"  end\n"
 	"else\n"
 	"  peers = choose(0, seeders + leechers, want)\n"
@@ -346,6 +358,7 @@ static bool redis_announce(struct swarm_store *store, const struct announce *a,
 		number(wanted, want),
 		number(dice_below(&dice, INT32_MAX), seed),
 		span_of(a->numwant_named ? "1" : "0"),
+		span_of(a->one_family ? "1" : "0"),
 	};
 	const struct redis_question q = {
 		.script = &s->announce,

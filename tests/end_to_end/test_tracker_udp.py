@@ -26,7 +26,7 @@ def udp_port(tracker):
 class Asker:
     """One UDP socket that asks a tracker."""
 
-    def __init__(self, tracker, source=None, host=None):
+    def __init__(self, tracker, source=None, host=None, port=None):
         self.host = (host or tracker.host).strip("[]")
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self.v6 = family == socket.AF_INET6
@@ -34,7 +34,7 @@ class Asker:
         self.socket.settimeout(patience(5))
         if source:
             self.socket.bind((source, 0))
-        self.socket.connect((self.host, udp_port(tracker)))
+        self.socket.connect((self.host, port or udp_port(tracker)))
         self.transaction = 1000
         self.id = None
 
@@ -175,6 +175,23 @@ def test_replies_fit_one_packet_whatever_is_asked_for(tracker):
     assert len(asker.announce(301, numwant=-1)[3]) == 50
     assert len(asker.announce(301, numwant=3)[3]) == 3
     assert asker.announce(301, numwant=0)[3] == []
+
+
+def test_in_a_swarm_of_both_families_each_gets_as_many_of_its_own(lab):
+    tracker = lab.tracker("--listen", "[::1]:0")
+    tracker.wait_until(lambda: len(tracker.all("listening")) >= 4, "both addresses")
+    by_host = {}
+    for e in tracker.all("listening", lambda e: e["protocol"] == "udp"):
+        by_host[e["address"]] = e["port"]
+    four = Asker(tracker, host="127.0.0.1", port=by_host["127.0.0.1"]).connect()
+    six = Asker(tracker, host="::1", port=by_host["::1"]).connect()
+    for i in range(1, 501):
+        four.announce(i, numwant=0)
+    for i in range(1, 101):
+        six.announce(i, numwant=0)
+    for asker, most in ((four, 200), (six, 80)):
+        assert len(set(asker.announce(600, numwant=200)[3])) == most
+        assert len(set(asker.announce(600, numwant=50)[3])) == 50
 
 
 def test_options_behind_an_announce_are_tolerated(lab):

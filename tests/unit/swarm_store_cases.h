@@ -265,6 +265,90 @@ Test(STORE, as_many_peers_come_as_were_asked_for_and_none_twice)
 	}
 }
 
+Test(STORE, who_has_use_for_one_family_gets_as_many_of_it)
+{
+	enum { THERE = 1000 };
+	static const struct {
+		unsigned asker; /* over IPv6 if it goes by 3 */
+		uint32_t numwant;
+		size_t given;
+	} cases[] = {
+		{0, 1, 1},
+		{0, 80, 80},
+		{0, 200, 200},
+		{1, 50, 50},
+		{1, 200, 200},
+		{2, 200, 200},
+	};
+	struct swarm_store *store = open_store();
+
+	for (unsigned n = 0; n < THERE; n++) {
+		struct announce a = nth(1, n);
+
+		a.left = n % 2;
+		tell(store, &a, 0);
+	}
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t at = i / 2;
+		struct announce a = nth(1, cases[at].asker);
+
+		a.left = i % 2;
+		a.numwant = cases[at].numwant;
+		a.numwant_named = a.one_family = true;
+		struct swarm_reply reply = tell(store, &a, 0);
+		cr_expect_eq(reply.peer_count, cases[at].given, "%u: %zu of %u",
+			cases[at].asker, reply.peer_count, cases[at].numwant);
+		cr_expect_eq(reply.counts.leechers + reply.counts.seeders,
+			THERE, "counts are of all");
+		cr_expect_not(names(&reply, &a.peer));
+		for (size_t k = 0; k < reply.peer_count; k++)
+			cr_expect_eq(endpoint_is_v4(&reply.peers[k]),
+				endpoint_is_v4(&a.peer));
+	}
+
+	/* A seeder gets the seeders of its family when leechers end. */
+	struct announce a = nth(1, 0);
+	a.left = 0;
+	a.one_family = a.numwant_named = true;
+	for (unsigned n = 1; n < THERE; n++) {
+		struct announce gone = nth(1, n);
+
+		gone.event = ANNOUNCE_STOPPED;
+		if (n >= 12)
+			tell(store, &gone, 0);
+	}
+	cr_expect_eq(tell(store, &a, 0).peer_count, 3); /* 3, 6, 9 */
+	close_store(store);
+}
+
+Test(STORE, the_peers_of_one_family_are_as_likely_each)
+{
+	enum { PEERS = 300, ROUNDS = 4000, WANTED = 10 };
+	struct swarm_store *store = open_store();
+	unsigned chosen[PEERS] = {0};
+	struct announce asker = nth(1, 0);
+
+	for (unsigned n = 0; n < PEERS; n++) {
+		struct announce a = nth(1, n);
+		tell(store, &a, 0);
+	}
+	asker.numwant = WANTED;
+	asker.one_family = true;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct swarm_reply reply = tell(store, &asker, 0);
+
+		for (unsigned k = 0; k < WANTED; k++)
+			chosen[reply.peers[k].ip[14] << 8 |
+				reply.peers[k].ip[15]]++;
+	}
+	/* About 404; those that are neighbours come together more often, so the
+	 * borders are wide. */
+	for (unsigned n = 3; n < PEERS; n += 3)
+		cr_expect(chosen[n] > 280 && chosen[n] < 540,
+			"peer %u: %u times", n, chosen[n]);
+	close_store(store);
+}
+
 Test(STORE, every_peer_is_as_likely_to_be_chosen)
 {
 	enum { PEERS = 40, ROUNDS = 4000, WANTED = 10 };
@@ -407,7 +491,8 @@ static void expect_peers(const struct model *m, unsigned swarm, unsigned n,
 		bool fits = p->there && i != n &&
 			(a->left > 0 || !p->seeder || a->numwant_named);
 
-		fits = fits && a->event != ANNOUNCE_STOPPED;
+		fits = fits && a->event != ANNOUNCE_STOPPED &&
+			(!a->one_family || (i % 3 == 0) == (n % 3 == 0));
 		cr_assert(fits || !names(reply, &other.peer));
 		right += fits;
 		leechers += fits && !p->seeder;
@@ -443,6 +528,7 @@ Test(STORE, a_thousand_announce_sequences_end_as_in_a_plain_model)
 			a.left = (uint64_t)(rand() % 2);
 			a.numwant = (uint32_t)(rand() % 80);
 			a.numwant_named = rand() % 2;
+			a.one_family = rand() % 2;
 			now_s += (uint64_t)(rand() % 3);
 			struct swarm_reply reply = tell(store, &a, now_s);
 			model_announce(&m, swarm, n, &a, now_s);

@@ -236,6 +236,7 @@ Test(announce_http, what_a_query_leaves_out_has_a_default)
 	cr_expect_eq(a.left, UINT64_MAX); /* so it is no seeder */
 	cr_expect_eq(a.numwant, ANNOUNCE_DEFAULT_NUMWANT);
 	cr_expect_not(a.numwant_named);
+	cr_expect_not(a.one_family);
 	cr_expect_eq(a.event, ANNOUNCE_NONE);
 	cr_expect_eq(a.key, 0);
 	cr_expect_not(a.compact);

@@ -227,6 +227,7 @@ Test(announce_udp, numwant_may_be_left_to_the_tracker)
 		cr_assert(take_announce(written(), &got));
 		cr_expect_eq(got.numwant, cases[i].got, "case %zu", i);
 		cr_expect_eq(got.numwant_named, cases[i].named, "case %zu", i);
+		cr_expect(got.one_family);
 	}
 
 	/* The client never sends a negative one. */
