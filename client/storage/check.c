@@ -12,13 +12,15 @@
 
 enum {
 	MAX_THREADS = 64,
-	/* Read and hashed at once: large enough for the disk, small enough to
-	 * be hashed before it leaves the core's cache. */
+	/* Read and hashed at once, of two pieces side by side: large enough for
+	 * the disk, small enough to be hashed before it leaves the core's
+	 * cache. */
 	CHUNK_SIZE = 256 * 1024,
 	CHUNK_ALIGN = 4096,
-	/* A thread takes pieces of so many bytes together (at least one), so
+	/* A thread takes pieces of so many bytes together (at least two), so
 	 * that it reads on where it was. */
 	RUN_SIZE = 4 * 1024 * 1024,
+	RUN_PIECES = 2,
 	PROGRESS_MS = 100,
 };
 
@@ -77,31 +79,72 @@ static bool wanted(const struct work *w, uint32_t index)
 	return !w->c->wanted || w->c->wanted[index];
 }
 
-/* Whether the piece lies on disk and is right. */
-static bool piece_good(struct work *w, struct piece_check *check,
-	uint8_t *chunk, uint32_t index)
+/* One thread's tools. */
+struct checker {
+	struct work *work;
+	struct piece_check *check;
+	uint8_t *chunks[2]; /* CHUNK_SIZE each */
+};
+
+/* `len` bytes of piece `index` into a chunk; false: they are not there, or it
+ * is over. */
+static bool read_chunk(struct checker *t, uint8_t *chunk, uint32_t index,
+	uint32_t at, uint32_t len)
 {
-	const struct metainfo *m = w->c->m;
-	uint64_t begin = (uint64_t)index * m->piece_length;
-	uint32_t size = metainfo_piece_size(m, index);
+	struct work *w = t->work;
+	uint64_t begin = (uint64_t)index * w->c->m->piece_length;
 	struct error err;
 
-	piece_check_begin(check, m, index);
+	enum storage_result r =
+		storage_read(w->c->storage, begin + at, chunk, len, &err);
+	if (r == STORAGE_FAILED)
+		fail(w, &err);
+	return r == STORAGE_OK && !over(w);
+}
+
+/* Whether the piece lies on disk and is right. */
+static bool piece_good(struct checker *t, uint32_t index)
+{
+	uint32_t size = metainfo_piece_size(t->work->c->m, index);
+
+	piece_check_begin(t->check, t->work->c->m, index);
 	for (uint32_t at = 0; at < size;) {
 		uint32_t len = size - at < CHUNK_SIZE ? size - at : CHUNK_SIZE;
-		enum storage_result r = storage_read(
-			w->c->storage, begin + at, chunk, len, &err);
-		if (r == STORAGE_FAILED)
-			fail(w, &err);
-		if (r != STORAGE_OK || over(w)) {
-			tell(w, size - at);
+
+		if (!read_chunk(t, t->chunks[0], index, at, len)) {
+			tell(t->work, size - at);
 			return false;
 		}
-		piece_check_update(check, chunk, len);
+		piece_check_update(t->check, t->chunks[0], len);
 		at += len;
-		tell(w, len);
+		tell(t->work, len);
 	}
-	return piece_check_end(check);
+	return piece_check_end(t->check);
+}
+
+/* The same of two; false: not all of them is there, judge each by itself. */
+static bool judge_two(
+	struct checker *t, uint32_t a, uint32_t b, bool ret_good[2])
+{
+	const struct metainfo *m = t->work->c->m;
+	uint32_t size = m->piece_length;
+
+	if (!piece_check_can_pair(m, a, b))
+		return false;
+	piece_check_begin_two(t->check, m, a, b);
+	for (uint32_t at = 0, len; at < size; at += len) {
+		len = size - at < CHUNK_SIZE ? size - at : CHUNK_SIZE;
+		if (!read_chunk(t, t->chunks[0], a, at, len) ||
+			!read_chunk(t, t->chunks[1], b, at, len)) {
+			tell(t->work, -(2 * (uint64_t)at)); /* once more */
+			return false;
+		}
+		piece_check_update_two(
+			t->check, t->chunks[0], t->chunks[1], len);
+		tell(t->work, 2 * (uint64_t)len);
+	}
+	piece_check_end_two(t->check, ret_good);
+	return true;
 }
 
 /* The first piece from `index` on that may hold data, or `end`. */
@@ -119,32 +162,58 @@ static uint32_t skip_holes(struct work *w, uint32_t index, uint32_t end)
 	return (uint32_t)(data / m->piece_length);
 }
 
-static void check_run_of_pieces(struct work *w, struct piece_check *check,
-	uint8_t *chunk, uint32_t begin, uint32_t end)
+static void check_pieces(
+	struct checker *t, const uint32_t *pieces, unsigned count)
 {
+	bool good[2];
+
+	if (count == 2 && judge_two(t, pieces[0], pieces[1], good)) {
+		t->work->good[pieces[0]] = good[0];
+		t->work->good[pieces[1]] = good[1];
+		return;
+	}
+	for (unsigned i = 0; i < count && !over(t->work); i++)
+		t->work->good[pieces[i]] = piece_good(t, pieces[i]);
+}
+
+static void check_run_of_pieces(struct checker *t, uint32_t begin, uint32_t end)
+{
+	struct work *w = t->work;
 	uint32_t data = begin; /* up to here no piece needs to be read */
+	uint32_t pieces[2];
+	unsigned count = 0;
 
 	for (uint32_t i = begin; i < end && !over(w); i++) {
 		if (!wanted(w, i))
 			continue;
 		if (!w->c->holes_may_be_good && data <= i)
 			data = skip_holes(w, i, end);
-		if (data > i)
+		if (data > i) {
 			tell(w, metainfo_piece_size(w->c->m, i));
-		else
-			w->good[i] = piece_good(w, check, chunk, i);
+			continue;
+		}
+		pieces[count++] = i;
+		if (count == 2) {
+			check_pieces(t, pieces, count);
+			count = 0;
+		}
 	}
+	check_pieces(t, pieces, count);
 }
 
 static void *check_thread(void *arg)
 {
 	struct work *w = arg;
 	uint32_t count = w->c->m->piece_count;
-	struct piece_check *check = piece_check_create();
-	uint8_t *chunk = aligned_alloc(CHUNK_ALIGN, CHUNK_SIZE);
+	struct checker t = {
+		.work = w,
+		.check = piece_check_create(),
+		.chunks = {aligned_alloc(CHUNK_ALIGN, CHUNK_SIZE),
+			aligned_alloc(CHUNK_ALIGN, CHUNK_SIZE)},
+	};
 	struct error err;
 
-	if (!check || !chunk) {
+	if (!t.check || !t.chunks[0] || !t.chunks[1]) {
 		error_set(&err, "check: out of memory");
 		fail(w, &err);
 	}
@@ -153,11 +222,12 @@ static void *check_thread(void *arg)
 		if (begin >= count)
 			break;
 		uint32_t left = count - begin;
-		check_run_of_pieces(w, check, chunk, begin,
-			begin + (left < w->run ? left : w->run));
+		check_run_of_pieces(
+			&t, begin, begin + (left < w->run ? left : w->run));
 	}
-	free(chunk);
-	piece_check_destroy(check);
+	free(t.chunks[0]);
+	free(t.chunks[1]);
+	piece_check_destroy(t.check);
 	return NULL;
 }
 
@@ -186,8 +256,8 @@ bool check_run(const struct check *c, uint8_t *ret_good, struct error *err)
 	};
 
 	w.run = RUN_SIZE / c->m->piece_length;
-	if (w.run == 0)
-		w.run = 1;
+	if (w.run < RUN_PIECES)
+		w.run = RUN_PIECES;
 	for (uint32_t i = 0; i < c->m->piece_count; i++)
 		w.total += wanted(&w, i) ? metainfo_piece_size(c->m, i) : 0;
 	memset(ret_good, 0, c->m->piece_count);

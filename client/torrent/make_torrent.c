@@ -11,15 +11,18 @@
 #include "client/torrent/source_files.h"
 #include "shared/bencode_writer.h"
 #include "shared/digest.h"
+#include "shared/digest_pair.h"
 #include "shared/metainfo.h"
 #include "shared/text.h"
 
 enum {
-	/* Small enough to stay in a core's cache between read and hash. */
-	READ_SIZE = 1024 * 1024,
+	/* Of two pieces side by side: small enough to stay in a core's cache
+	 * between read and hash. */
+	READ_SIZE = 256 * 1024,
 	READ_ALIGNMENT = 4096,
 	/* What a thread takes at once, if there is enough for all. */
 	TURN_SIZE = 4 * 1024 * 1024,
+	TURN_PIECES = 2, /* at least */
 	PROGRESS_INTERVAL_MS = 100,
 	MAX_THREADS = 256,
 };
@@ -45,14 +48,21 @@ struct hashing {
 	struct error err; /* once failed */
 };
 
-/* One thread's place in the content. */
-struct hasher {
-	struct hashing *job;
-	struct digest *digest;
+/* A place in the content, from where a thread reads. */
+struct place {
+	const struct source_files *source;
 	uint8_t *buffer; /* READ_SIZE */
 	uint64_t offset; /* of the next byte to read */
 	size_t file;     /* the one open, if any */
 	int fd;          /* -1: none */
+};
+
+/* One thread, and the two pieces that it works on. */
+struct hasher {
+	struct hashing *job;
+	struct digest *digest;
+	struct digest_pair *pair;
+	struct place places[2];
 };
 
 static bool take_turn(struct hashing *job, uint32_t *first, uint32_t *end)
@@ -96,95 +106,127 @@ static size_t file_at(const struct source_files *s, uint64_t offset)
 	return low;
 }
 
-static bool close_file(struct hasher *h, struct error *err)
+static bool close_file(struct place *p, struct error *err)
 {
-	bool ok = source_files_unchanged(h->job->source, h->file, h->fd, err);
+	bool ok = source_files_unchanged(p->source, p->file, p->fd, err);
 
-	close(h->fd);
-	h->fd = -1;
+	close(p->fd);
+	p->fd = -1;
 	return ok;
+}
+
+/* Go on from `offset`. */
+static bool move_to(struct place *p, uint64_t offset, struct error *err)
+{
+	p->offset = offset;
+	return p->fd < 0 || p->file == file_at(p->source, offset) ||
+		close_file(p, err);
 }
 
 /* Read up to `len` bytes of the file at the offset; false: `err` names it. */
 static bool read_some(
-	struct hasher *h, void *to, size_t len, size_t *ret, struct error *err)
+	struct place *p, void *to, size_t len, size_t *ret, struct error *err)
 {
-	const struct source_files *s = h->job->source;
+	const struct source_files *s = p->source;
 
-	if (h->fd < 0) {
-		h->file = file_at(s, h->offset);
-		h->fd = source_files_open(s, h->file, err);
-		if (h->fd < 0)
+	if (p->fd < 0) {
+		p->file = file_at(s, p->offset);
+		p->fd = source_files_open(s, p->file, err);
+		if (p->fd < 0)
 			return false;
 	}
 
-	const struct source_file *f = &s->files[h->file];
-	uint64_t at = h->offset - f->offset;
+	const struct source_file *f = &s->files[p->file];
+	uint64_t at = p->offset - f->offset;
 	if (len > f->size - at)
 		len = (size_t)(f->size - at);
-	if (!source_files_read(s, h->file, h->fd, at, to, len, ret, err))
+	if (!source_files_read(s, p->file, p->fd, at, to, len, ret, err))
 		return false;
-	h->offset += *ret;
-	return at + *ret < f->size || close_file(h, err);
+	p->offset += *ret;
+	return at + *ret < f->size || close_file(p, err);
 }
 
-static bool fill(struct hasher *h, size_t len, struct error *err)
+/* The next `len` bytes into its buffer. */
+static bool fill(struct place *p, size_t len, struct error *err)
 {
 	for (size_t have = 0; have < len;) {
 		size_t n = 0;
-		if (!read_some(h, h->buffer + have, len - have, &n, err))
+		if (!read_some(p, p->buffer + have, len - have, &n, err))
 			return false;
 		have += n;
 	}
 	return true;
 }
 
-/* Hash the pieces [first, end).  True also when another thread failed. */
+static void update(struct hasher *h, bool two, size_t len)
+{
+	const uint8_t *first = h->places[0].buffer;
+
+	if (two)
+		digest_pair_update(h->pair, first, h->places[1].buffer, len);
+	else
+		digest_update(h->digest, first, len);
+}
+
+/* Hash piece `first` and, if there are `two` whole ones, the next.  True also
+ * when another thread failed. */
+static bool hash_pieces(
+	struct hasher *h, uint32_t first, bool two, struct error *err)
+{
+	struct hashing *job = h->job;
+	uint64_t offset = (uint64_t)first * job->piece_length;
+	uint64_t size = job->source->total - offset;
+	uint8_t *hash = job->hashes + (size_t)first * SHA1_SIZE;
+
+	if (size > job->piece_length)
+		size = job->piece_length;
+	if (!move_to(&h->places[0], offset, err) ||
+		(two && !move_to(&h->places[1], offset + size, err)))
+		return false;
+	if (two)
+		digest_pair_begin(h->pair);
+	else
+		digest_begin(h->digest, DIGEST_SHA1);
+	for (size_t len; size > 0; size -= len) {
+		len = size < READ_SIZE ? (size_t)size : READ_SIZE;
+		if (!fill(&h->places[0], len, err) ||
+			(two && !fill(&h->places[1], len, err)))
+			return false;
+		update(h, two, len);
+		if (!report(job, two ? 2 * len : len))
+			return true;
+	}
+	if (two)
+		digest_pair_end(h->pair, hash, hash + SHA1_SIZE);
+	else
+		digest_end(h->digest, hash);
+	return true;
+}
+
+/* Hash the pieces [first, end). */
 static bool hash_turn(
 	struct hasher *h, uint32_t first, uint32_t end, struct error *err)
 {
-	struct hashing *job = h->job;
-	uint64_t stop = (uint64_t)end * job->piece_length;
-	uint8_t *hash = job->hashes + (size_t)first * SHA1_SIZE;
-	uint32_t in_piece = 0;
+	const struct hashing *job = h->job;
+	uint64_t whole = job->source->total / job->piece_length;
 
-	if (stop > job->source->total)
-		stop = job->source->total;
-	h->offset = (uint64_t)first * job->piece_length;
-	digest_begin(h->digest, DIGEST_SHA1);
-	while (h->offset < stop) {
-		uint64_t left = stop - h->offset;
-		size_t len = left < READ_SIZE ? (size_t)left : READ_SIZE;
+	while (first < end) {
+		bool two = end - first >= 2 && first + 2 <= whole &&
+			job->piece_length % DIGEST_PAIR_BLOCK == 0;
 
-		if (!fill(h, len, err))
+		if (!hash_pieces(h, first, two, err))
 			return false;
-		for (size_t used = 0; used < len;) {
-			size_t n = job->piece_length - in_piece;
-			if (n > len - used)
-				n = len - used;
-			digest_update(h->digest, h->buffer + used, n);
-			used += n;
-			in_piece += (uint32_t)n;
-			if (in_piece < job->piece_length)
-				break;
-			digest_end(h->digest, hash);
-			hash += SHA1_SIZE;
-			in_piece = 0;
-			digest_begin(h->digest, DIGEST_SHA1);
-		}
-		if (!report(job, len))
-			return true;
+		first += two ? 2 : 1;
 	}
-	if (in_piece > 0) /* the last piece of all, a shorter one */
-		digest_end(h->digest, hash);
-	return h->fd < 0 || close_file(h, err);
+	return true;
 }
 
 static bool hash_turns(struct hasher *h, struct error *err)
 {
 	uint32_t first, end;
 
-	if (!h->digest || !h->buffer)
+	if (!h->digest || !h->pair || !h->places[0].buffer ||
+		!h->places[1].buffer)
 		return error_set(err, "hashing: out of memory");
 	while (take_turn(h->job, &first, &end)) {
 		if (!hash_turn(h, first, end, err))
@@ -193,21 +235,39 @@ static bool hash_turns(struct hasher *h, struct error *err)
 	return true;
 }
 
+static struct place place_of(const struct source_files *source)
+{
+	return (struct place){
+		.source = source,
+		.buffer = aligned_alloc(READ_ALIGNMENT, READ_SIZE),
+		.fd = -1,
+	};
+}
+
+/* What is open still is closed, and was not to change while it was read. */
+static bool leave(struct place *p, struct error *err)
+{
+	free(p->buffer);
+	return p->fd < 0 || close_file(p, err);
+}
+
 static void *hasher_main(void *arg)
 {
 	struct hashing *job = arg;
 	struct hasher h = {
 		.job = job,
 		.digest = digest_create(),
-		.buffer = aligned_alloc(READ_ALIGNMENT, READ_SIZE),
-		.fd = -1,
+		.pair = digest_pair_create(),
+		.places = {place_of(job->source), place_of(job->source)},
 	};
-	struct error err;
+	struct error err, also;
 
 	bool ok = hash_turns(&h, &err);
-	if (h.fd >= 0)
-		close(h.fd);
-	free(h.buffer);
+	for (size_t i = 0; i < 2; i++) {
+		if (!leave(&h.places[i], ok ? &err : &also))
+			ok = false;
+	}
+	digest_pair_destroy(h.pair);
 	digest_destroy(h.digest);
 
 	pthread_mutex_lock(&job->lock);
@@ -300,6 +360,8 @@ static bool hash_all(const struct make_torrent *what,
 
 	/* Turns so short that the last ones end at about the same time. */
 	uint32_t turn = TURN_SIZE / piece_length;
+	if (turn < TURN_PIECES)
+		turn = TURN_PIECES;
 	if (turn > piece_count / threads / 4)
 		turn = piece_count / threads / 4;
 	job.turn_pieces = turn > 0 ? turn : 1;
