@@ -11,9 +11,9 @@
 
 enum {
 	MAX_THREADS = 16,
-	/* Waiting jobs for each thread: one, so that it need not wait for the
-	 * next; more would only be memory held. */
-	QUEUED_EACH = 1,
+	/* Waiting jobs for each thread: as many as it takes at once, so that it
+	 * need not wait for the next; more would only be memory held. */
+	QUEUED_EACH = 2,
 	/* Buffers in one call to storage_write: 4 MiB of 16 KiB blocks. */
 	SEGMENTS = 256,
 };
@@ -28,6 +28,7 @@ struct finisher {
 
 	/* Guarded by `lock`. */
 	bool closed;
+	unsigned idle; /* threads that wait for a job */
 	size_t head, count;
 	struct finisher_job ring[MAX_THREADS * QUEUED_EACH];
 };
@@ -57,9 +58,11 @@ static bool write_piece(
 	return true;
 }
 
-static bool check_piece(struct piece_check *check,
-	const struct finisher_job *job, uint32_t size)
+static bool check_piece(
+	struct piece_check *check, const struct finisher_job *job)
 {
+	uint32_t size = metainfo_piece_size(job->m, job->index);
+
 	piece_check_begin(check, job->m, job->index);
 	for (uint32_t done = 0; done < size; done += job->block_size) {
 		uint32_t len = size - done < job->block_size ? size - done
@@ -68,6 +71,26 @@ static bool check_piece(struct piece_check *check,
 			check, job->blocks[done / job->block_size], len);
 	}
 	return piece_check_end(check);
+}
+
+static bool can_pair(const struct finisher_job *a, const struct finisher_job *b)
+{
+	return a->m == b->m && a->block_size == b->block_size &&
+		piece_check_can_pair(a->m, a->index, b->index);
+}
+
+static void check_two(struct piece_check *check,
+	const struct finisher_job jobs[2], bool ret_good[2])
+{
+	uint32_t size = jobs[0].m->piece_length;
+	uint32_t block = jobs[0].block_size;
+
+	piece_check_begin_two(check, jobs[0].m, jobs[0].index, jobs[1].index);
+	for (uint32_t done = 0; done < size; done += block)
+		piece_check_update_two(check, jobs[0].blocks[done / block],
+			jobs[1].blocks[done / block],
+			size - done < block ? size - done : block);
+	piece_check_end_two(check, ret_good);
 }
 
 /* Pad files (BEP 47) are zeros that are never on disk.  A torrent whose hashes
@@ -91,17 +114,11 @@ static bool pads_are_zeros(const struct finisher_job *job, uint32_t size)
 	return true;
 }
 
-static enum finisher_result check_and_write(struct piece_check *check,
+static enum finisher_result write_good(
 	const struct finisher_job *job, struct error *err)
 {
 	uint32_t size = metainfo_piece_size(job->m, job->index);
 
-	if (!check) {
-		error_set(err, "cannot hash: out of memory");
-		return FINISHER_ERROR;
-	}
-	if (!check_piece(check, job, size))
-		return FINISHER_BAD;
 	if (!pads_are_zeros(job, size)) {
 		error_set(err,
 			"%s: its pad files are not zeros, as BEP 47 wants",
@@ -111,22 +128,43 @@ static enum finisher_result check_and_write(struct piece_check *check,
 	return write_piece(job, size, err) ? FINISHER_GOOD : FINISHER_ERROR;
 }
 
-static void finish(struct piece_check *check, const struct finisher_job *job)
+/* One job, or two that can be paired. */
+static void finish(struct piece_check *check, const struct finisher_job *jobs,
+	size_t count)
 {
-	struct error err = {""};
-	enum finisher_result result = check_and_write(check, job, &err);
+	bool good[2] = {false, false};
 
-	job->done(job->ctx, job->piece, result, &err);
+	if (check && count == 2)
+		check_two(check, jobs, good);
+	else if (check)
+		good[0] = check_piece(check, &jobs[0]);
+	for (size_t i = 0; i < count; i++) {
+		enum finisher_result result = FINISHER_BAD;
+		struct error err = {""};
+
+		if (good[i])
+			result = write_good(&jobs[i], &err);
+		if (!check) {
+			error_set(&err, "cannot hash: out of memory");
+			result = FINISHER_ERROR;
+		}
+		jobs[i].done(jobs[i].ctx, jobs[i].piece, result, &err);
+	}
 }
 
-static bool next_job(struct finisher *f, struct finisher_job *ret)
+/* Wait for jobs to be done together; 0: there will be no more. */
+static size_t next_jobs(struct finisher *f, struct finisher_job ret[2])
 {
+	size_t taken = 0;
+
 	pthread_mutex_lock(&f->lock);
+	f->idle++;
 	while (f->count == 0 && !f->closed)
 		pthread_cond_wait(&f->changed, &f->lock);
-	bool taken = f->count > 0;
-	if (taken) {
-		*ret = f->ring[f->head];
+	f->idle--;
+	while (f->count > 0 && taken < 2 &&
+		(taken == 0 || can_pair(&ret[0], &f->ring[f->head]))) {
+		ret[taken++] = f->ring[f->head];
 		f->head = (f->head + 1) % (MAX_THREADS * QUEUED_EACH);
 		f->count--;
 	}
@@ -138,10 +176,11 @@ static void *run(void *arg)
 {
 	struct finisher *f = arg;
 	struct piece_check *check = piece_check_create();
-	struct finisher_job job;
+	struct finisher_job jobs[2];
+	size_t count;
 
-	while (next_job(f, &job))
-		finish(check, &job);
+	while ((count = next_jobs(f, jobs)) > 0)
+		finish(check, jobs, count);
 	piece_check_destroy(check);
 	return NULL;
 }
@@ -188,7 +227,10 @@ void finisher_push(struct finisher *f, const struct finisher_job *job)
 		f->ring[(f->head + f->count) % (MAX_THREADS * QUEUED_EACH)] =
 			*job;
 		f->count++;
-		pthread_cond_signal(&f->changed);
+		/* One job alone is left to a thread that is busy and will look
+		 * for more: by then there may be two. */
+		if (f->count > 1 || f->idle == f->thread_count)
+			pthread_cond_signal(&f->changed);
 	}
 	pthread_mutex_unlock(&f->lock);
 	if (queued)
@@ -196,6 +238,6 @@ void finisher_push(struct finisher *f, const struct finisher_job *job)
 
 	/* All are busy. */
 	struct piece_check *check = piece_check_create();
-	finish(check, job);
+	finish(check, job, 1);
 	piece_check_destroy(check);
 }

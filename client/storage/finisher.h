@@ -12,7 +12,8 @@ struct storage;
 /* What is done with a full piece: hash it, write it if it is right, tell
  * whoever handed it in.  A few threads with a bounded queue, so that a worker
  * can go on receiving meanwhile; when all are busy the worker does it itself,
- * which keeps memory bounded and is parallel anyway with many peers.
+ * which keeps memory bounded and is parallel anyway with many peers.  Two that
+ * wait are hashed side by side (piece_check).
  *
  * Threads: push from any. */
 struct finisher;

@@ -226,20 +226,80 @@ Test(finisher, when_all_are_busy_and_the_queue_is_full_the_pusher_does_it)
 	r.held = 1;
 	push(&r, f, 0);
 	wait_at_gate(&r, 1); /* the thread is busy with 0 */
-	push(&r, f, 1);      /* waits in the queue */
+	push(&r, f, 1);      /* wait in the queue */
+	push(&r, f, 2);
 
-	struct pusher p = {&r, f, 2};
+	struct pusher p = {&r, f, 3};
 	cr_assert_eq(pthread_create(&thread, NULL, push_one, &p), 0);
 	wait_at_gate(&r, 2); /* only the pusher can have come here */
 	open_gate(&r);
 	pthread_join(thread, NULL);
-	cr_expect(pthread_equal(r.outcomes[2].thread, thread));
-	cr_expect_eq(r.outcomes[2].result, FINISHER_GOOD);
+	cr_expect(pthread_equal(r.outcomes[3].thread, thread));
+	cr_expect_eq(r.outcomes[3].result, FINISHER_GOOD);
 
 	finisher_destroy(f);
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < 4; i++)
 		cr_expect_eq(r.outcomes[i].times, 1);
-	cr_expect(pthread_equal(r.outcomes[0].thread, r.outcomes[1].thread));
+	for (uint32_t i = 1; i < 3; i++)
+		cr_expect(pthread_equal(
+			r.outcomes[i].thread, r.outcomes[0].thread));
 	cr_expect_not(pthread_equal(r.outcomes[0].thread, thread));
+	rig_close(&r);
+}
+
+/* Pieces 1 and 2 wait while the only thread is at 0. */
+static void run_two(struct rig *r)
+{
+	struct finisher *f = finisher_create(1);
+
+	r->held = 1;
+	push(r, f, 0);
+	wait_at_gate(r, 1);
+	push(r, f, 1);
+	push(r, f, 2);
+	open_gate(r);
+	finisher_destroy(f);
+}
+
+Test(finisher, of_two_that_wait_each_is_judged_by_itself)
+{
+	static const struct {
+		int wrong; /* piece; -1: none */
+		enum finisher_result one, two;
+	} cases[] = {
+		{-1, FINISHER_GOOD, FINISHER_GOOD},
+		{1, FINISHER_BAD, FINISHER_GOOD},
+		{2, FINISHER_GOOD, FINISHER_BAD},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rig r;
+		size_t wrong = (size_t)cases[i].wrong * PIECE + PIECE - 1;
+
+		rig_open(&r);
+		if (cases[i].wrong >= 0)
+			r.t.content[wrong] ^= 1;
+		run_two(&r);
+		cr_expect_eq(r.outcomes[1].result, cases[i].one, "%zu", i);
+		cr_expect_eq(r.outcomes[2].result, cases[i].two, "%zu", i);
+		rig_close(&r);
+	}
+}
+
+Test(finisher, the_last_piece_which_is_shorter_is_not_paired)
+{
+	struct rig r;
+
+	rig_open(&r);
+	struct finisher *f = finisher_create(1);
+	r.held = 1;
+	push(&r, f, 0);
+	wait_at_gate(&r, 1);
+	push(&r, f, PIECES - 1);
+	push(&r, f, 1);
+	open_gate(&r);
+	finisher_destroy(f);
+	cr_expect_eq(r.outcomes[PIECES - 1].result, FINISHER_GOOD);
+	cr_expect_eq(r.outcomes[1].result, FINISHER_GOOD);
 	rig_close(&r);
 }
