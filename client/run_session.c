@@ -21,6 +21,7 @@
 #include "client/ui/progress.h"
 #include "shared/log.h"
 #include "shared/metainfo.h"
+#include "shared/stop_signals.h"
 #include "shared/text.h"
 
 enum {
@@ -321,16 +322,6 @@ static void raise_open_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* or fewer peers */
 }
 
-static sigset_t stop_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	return set;
-}
-
 /* Before any thread is started, so that all of them inherit it: from now on
  * these signals only come out of the descriptor. */
 static bool catch_signals(struct running *r, struct error *err)
@@ -343,28 +334,6 @@ static bool catch_signals(struct running *r, struct error *err)
 	if (r->signals < 0)
 		return error_set_errno(err, "signals: cannot wait for them");
 	return true;
-}
-
-static volatile sig_atomic_t signals_left;
-
-static void exit_at_once(int number)
-{
-	(void)number;
-	if (--signals_left <= 0)
-		_exit(1);
-}
-
-/* While the session stops, which takes seconds when a tracker is slow, the
- * second signal of all ends the process. */
-static void obey_second_signal(unsigned seen)
-{
-	struct sigaction action = {.sa_handler = exit_at_once};
-	sigset_t set = stop_signals();
-
-	signals_left = 2 - (int)seen;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static bool add_torrents(struct running *r, struct error *err)
@@ -423,8 +392,8 @@ static bool start(struct running *r, struct error *err)
 		session_start(r->session, err);
 }
 
-/* Until every torrent has ended, or a signal came.  Returns how many did. */
-static unsigned wait_for_end(const struct running *r)
+/* Until every torrent has ended, or a signal came; true then. */
+static bool wait_for_end(const struct running *r)
 {
 	struct pollfd polled[] = {
 		{.fd = session_fd(r->session), .events = POLLIN},
@@ -434,9 +403,8 @@ static unsigned wait_for_end(const struct running *r)
 
 	while (poll(polled, 2, -1) < 0 && errno == EINTR)
 		;
-	if (!(polled[1].revents & POLLIN))
-		return 0;
-	return read(r->signals, &info, sizeof(info)) > 0 ? 1 : 0;
+	return (polled[1].revents & POLLIN) &&
+		read(r->signals, &info, sizeof(info)) > 0;
 }
 
 static void finish(struct running *r)
@@ -481,7 +449,8 @@ int run_session(const struct run *run)
 			emit_error(&r, NULL, &err);
 		goto out;
 	}
-	obey_second_signal(wait_for_end(&r));
+	/* To stop takes seconds when a tracker is slow. */
+	stop_signals_end_at_second(wait_for_end(&r));
 	if (session_stop(r.session, &err)) {
 		status = r.left_out ? 1 : 0;
 		err = (struct error){0};

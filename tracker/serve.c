@@ -15,6 +15,7 @@
 #include "shared/metainfo.h"
 #include "shared/options.h"
 #include "shared/random_bytes.h"
+#include "shared/stop_signals.h"
 #include "shared/text.h"
 #include "tracker/address_limit.h"
 #include "tracker/allow_list.h"
@@ -577,11 +578,8 @@ static void run(
  * them. */
 static sigset_t hold_signals(void)
 {
-	sigset_t signals;
+	sigset_t signals = stop_signals();
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -603,8 +601,7 @@ static int run_tracker(const struct settings *s, struct error *err)
 	bool ok = start(&t, s, (uint32_t)s->interval_s, err);
 	if (ok)
 		run(&t, s, &signals);
-	/* A second signal ends us at once. */
-	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	stop_signals_end_at_second(ok);
 	stop_fronts(&t);
 	/* Not when we failed to start: the file may be somebody else's. */
 	ok = ok && save(&t, s, err);

@@ -129,10 +129,23 @@ def test_a_second_signal_ends_it_at_once(lab):
     tracker.answer = lambda a: (lambda handler: gate.wait(patience(60)))
     leech.signal(signal.SIGTERM)
     tracker.wait_for("stopped")
+    time.sleep(0.1)  # what comes sooner is the same one, sent twice
     leech.signal(signal.SIGTERM)
     leech.killed_by_us = True
     assert leech.wait(1) != 0
     gate.set()
+
+
+def test_a_signal_that_is_sent_twice_at_once_is_one(lab):
+    """As timeout(1) does it: to the process, and to its group."""
+    torrent = lab.torrent(lab.noise_file("source/file", 100000))
+    for n in range(5):
+        leech = lab.leech(torrent, lab.path("out%d" % n))
+        leech.wait_for("checked")
+        leech.signal(signal.SIGINT)
+        leech.signal(signal.SIGINT)
+        assert leech.wait(6) == 1
+        assert leech.all("stopped"), leech.tail()
 
 
 @pytest.mark.slow

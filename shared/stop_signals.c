@@ -1,0 +1,43 @@
+#include "shared/stop_signals.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shared/clock.h"
+
+static volatile uint64_t first_ms; /* 0: none has come */
+
+static void on_signal(int number)
+{
+	uint64_t now_ms = clock_ms();
+
+	(void)number;
+	if (first_ms == 0)
+		first_ms = now_ms;
+	else if (now_ms - first_ms >= STOP_SIGNALS_SAME_MS)
+		_exit(EXIT_FAILURE);
+}
+
+sigset_t stop_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	return set;
+}
+
+void stop_signals_end_at_second(bool first_seen)
+{
+	struct sigaction action = {
+		.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	sigset_t set = stop_signals();
+
+	/* They are blocked: nobody else looks at it now. */
+	first_ms = first_seen ? clock_ms() : 0;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
