@@ -137,20 +137,19 @@ static const char *has_these(
 	struct bitfield *has = &t->peer->pick.has;
 	bool well_formed = true;
 
-	/* BEP 3 wants it first and once; aria2 sends another one when that is
-	 * shorter than the HAVEs that it owes. */
+	/* BEP 3 and 6 want it first and once; aria2 sends another one when that
+	 * is shorter than the HAVEs that it owes.  Each is a walk through all
+	 * pieces: what costs the peer five bytes must not be without end. */
+	if (message->id == WIRE_HAVE_NONE && has->set > 0)
+		return "HAVE NONE after others";
+	if (message->id == WIRE_HAVE_NONE ||
+		(message->id == WIRE_HAVE_ALL && bitfield_full(has)))
+		return NULL;
 	torrent_peer_has_many(t->torrent, t->peer, false);
-	switch (message->id) {
-	case WIRE_HAVE_ALL:
+	if (message->id == WIRE_HAVE_ALL)
 		bitfield_set_all(has);
-		break;
-	case WIRE_BITFIELD:
+	else
 		well_formed = bitfield_from_wire(has, message->payload);
-		break;
-	default:
-		bitfield_clear_all(has);
-		break;
-	}
 	torrent_peer_has_many(t->torrent, t->peer, true);
 	if (!well_formed)
 		return "malformed bitfield";

@@ -233,6 +233,7 @@ NEED_FAST = {
 }
 WRONG_FAST = {
     "have all with a body": prefix(2, HAVE_ALL), "have none with a body": prefix(2, HAVE_NONE), "suggest of 3 bytes": prefix(4, SUGGEST),
+    "have none of who has pieces": fakepeer.message(HAVE_ALL) + fakepeer.message(HAVE_NONE),
     "reject of 11 bytes": prefix(12, REJECT), "allowed fast of 5 bytes": prefix(6, ALLOWED_FAST),
 }
 CASES = {**{(k, False): v for k, v in {**VIOLATIONS, **{k + " without the bit": v for k, v in NEED_FAST.items()}}.items()},

@@ -105,6 +105,26 @@ Test(conversation, goes_by_the_bitfield_too)
 	lab_close(&l);
 }
 
+Test(conversation, who_has_pieces_cannot_say_that_it_has_none)
+{
+	struct lab l = lab_open(1);
+	struct conversation *c = lab_begin(&l, fast, LAB_START_MS);
+
+	(void)lab_said(c);
+	for (int i = 0; i < 2; i++)
+		cr_expect_eq(lab_says(c, WIRE_HAVE_NONE, LAB_START_MS),
+			CONVERSATION_GOES_ON);
+	for (int i = 0; i < 2; i++)
+		cr_expect_eq(lab_says(c, WIRE_HAVE_ALL, LAB_START_MS),
+			CONVERSATION_GOES_ON);
+	cr_expect_str_eq(lab_said(c), "interested");
+	cr_expect_eq(c->pieces.useful, LAB_PIECES - 1);
+	cr_expect_eq(lab_says(c, WIRE_HAVE_NONE, LAB_START_MS),
+		CONVERSATION_PROTOCOL_ERROR);
+	lab_end(c);
+	lab_close(&l);
+}
+
 Test(conversation, who_only_gives_is_never_interested)
 {
 	struct lab l = lab_open(3);
