@@ -28,6 +28,7 @@ void announce_reply_add(
 {
 	raise(&all->interval_s, more->interval_s);
 	raise(&all->min_interval_s, more->min_interval_s);
+	all->counted |= more->counted;
 	raise(&all->seeders, more->seeders);
 	raise(&all->leechers, more->leechers);
 	raise(&all->completed, more->completed);
@@ -42,4 +43,13 @@ void announce_reply_add(
 		all->peer_count < ANNOUNCE_REPLY_MAX_PEERS;
 		i++)
 		all->peers[all->peer_count++] = more->peers[i];
+}
+
+void announce_reply_count(
+	struct announce_reply *reply, const struct scrape_entry *entry)
+{
+	reply->counted = true;
+	reply->seeders = entry->seeders;
+	reply->leechers = entry->leechers;
+	reply->completed = entry->completed;
 }

@@ -54,6 +54,7 @@ struct announce_reply {
 	uint32_t interval_s; /* as the tracker said it; 0: did not */
 	uint32_t min_interval_s;
 	uint32_t retry_s; /* with a failure (BEP 31); 0: not said */
+	bool counted;     /* the tracker said seeders or leechers */
 	uint32_t seeders;
 	uint32_t leechers;
 	uint32_t completed;
@@ -76,6 +77,10 @@ struct scrape_entry {
 	uint32_t leechers;
 	uint32_t completed;
 };
+
+/* Fill in the counts, as a scrape told them. */
+void announce_reply_count(
+	struct announce_reply *reply, const struct scrape_entry *entry);
 
 const char *announce_event_name(enum announce_event event); /* "" for none */
 

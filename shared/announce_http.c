@@ -23,19 +23,25 @@ static void write_escaped(struct writer *w, const void *bytes, size_t len)
 		w->bad = true;
 }
 
-bool announce_http_url(const char *url, const struct announce *a,
-	struct span tracker_id, struct writer *ret)
+/* The rest of a URL, to its fragment, and the start of our query. */
+static void write_query_start(
+	struct writer *w, const char *url, const struct info_hash *hash)
 {
 	size_t len = strcspn(url, "#");
 
-	writer_bytes(ret, url, len);
+	writer_bytes(w, url, len);
 	if (!memchr(url, '?', len))
-		writer_text(ret, "?");
+		writer_text(w, "?");
 	else if (url[len - 1] != '?' && url[len - 1] != '&')
-		writer_text(ret, "&");
+		writer_text(w, "&");
+	writer_text(w, "info_hash=");
+	write_escaped(w, hash->bytes, INFO_HASH_SIZE);
+}
 
-	writer_text(ret, "info_hash=");
-	write_escaped(ret, a->info_hash.bytes, INFO_HASH_SIZE);
+bool announce_http_url(const char *url, const struct announce *a,
+	struct span tracker_id, struct writer *ret)
+{
+	write_query_start(ret, url, &a->info_hash);
 	writer_text(ret, "&peer_id=");
 	write_escaped(ret, a->peer_id, PEER_ID_SIZE);
 	writer_format(ret,
@@ -55,6 +61,23 @@ bool announce_http_url(const char *url, const struct announce *a,
 		writer_text(ret, "&trackerid=");
 		write_escaped(ret, tracker_id.at, tracker_id.len);
 	}
+	return !ret->bad && writer_len(ret) <= ANNOUNCE_HTTP_MAX_URL;
+}
+
+bool announce_http_scrape_url(
+	const char *url, const struct info_hash *hash, struct writer *ret)
+{
+	static const char word[] = "announce";
+	const char *host = strstr(url, "://");
+	const char *slash = host != NULL
+		? memrchr(host + 3, '/', strcspn(host + 3, "#"))
+		: NULL;
+
+	if (slash == NULL || strncmp(slash + 1, word, strlen(word)) != 0)
+		return false;
+	writer_bytes(ret, url, (size_t)(slash + 1 - url));
+	writer_text(ret, "scrape");
+	write_query_start(ret, slash + 1 + strlen(word), hash);
 	return !ret->bad && writer_len(ret) <= ANNOUNCE_HTTP_MAX_URL;
 }
 
@@ -552,11 +575,13 @@ static void read_min_interval(struct span value, struct announce_reply *ret)
 
 static void read_complete(struct span value, struct announce_reply *ret)
 {
+	ret->counted = true;
 	ret->seeders = value_u32(value);
 }
 
 static void read_incomplete(struct span value, struct announce_reply *ret)
 {
+	ret->counted = true;
 	ret->leechers = value_u32(value);
 }
 
@@ -643,5 +668,46 @@ bool announce_http_parse_reply(
 	if (!answer)
 		return error_set(err, "not a tracker's answer");
 	*ret = reply;
+	return true;
+}
+
+static bool find_torrent(
+	struct span files, const struct info_hash *hash, struct span *ret)
+{
+	struct reader r = reader_of_span(files);
+	struct span key;
+
+	bencode_dict_begin(&r);
+	while (bencode_dict_next(&r, &key, ret)) {
+		if (key.len == INFO_HASH_SIZE &&
+			memcmp(key.at, hash->bytes, INFO_HASH_SIZE) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool announce_http_parse_scraped(
+	struct span body, struct scrape_entry *ret, struct error *err)
+{
+	static const char *const keys[] = {
+		"complete", "incomplete", "downloaded"};
+	struct reader r = reader_of_span(body);
+	char failure[ANNOUNCE_TEXT_SIZE] = "";
+	struct span dict, value, counts[3];
+
+	if (bencode_peek(&r) != 'd' || !bencode_value(&r, &dict))
+		return error_set(err, "not a tracker's answer");
+	if (bencode_find(dict, "failure reason", &value))
+		value_text(value, failure);
+	if (failure[0] != '\0')
+		return error_set(err, "%s", failure);
+	if (!bencode_find(dict, "files", &value) ||
+		!find_torrent(value, &ret->info_hash, &value) ||
+		!bencode_fields(value, keys, 3, counts))
+		return error_set(err, "the tracker does not count it");
+
+	ret->seeders = value_u32(counts[0]);
+	ret->leechers = value_u32(counts[1]);
+	ret->completed = value_u32(counts[2]);
 	return true;
 }

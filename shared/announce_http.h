@@ -24,6 +24,12 @@ enum {
 bool announce_http_url(const char *url, const struct announce *a,
 	struct span tracker_id, struct writer *ret);
 
+/* The URL to ask for the counts of one torrent (BEP 48): `announce` behind the
+ * last slash of the tracker's URL becomes `scrape`.  False: it has none there,
+ * which means that it does not scrape; or too long. */
+bool announce_http_scrape_url(
+	const char *url, const struct info_hash *hash, struct writer *ret);
+
 /* The query string of an announce ("info_hash=...&..."; without '?'), percent
  * escapes and all, exactly as it came.  `ret->peer.ip` is left untouched:
  * `ip=` and its kin are ignored.  False: refused; `err` says why, fit for a
@@ -52,5 +58,11 @@ void announce_http_write_scrape(
  * tracker's answer at all. */
 bool announce_http_parse_reply(
 	struct span body, struct announce_reply *ret, struct error *err);
+
+/* Client's side: the entry of `ret->info_hash` in the reply to a scrape; what
+ * is missing in it is 0.  False: there is none, or a failure reason instead;
+ * `err` says so. */
+bool announce_http_parse_scraped(
+	struct span body, struct scrape_entry *ret, struct error *err);
 
 #endif

@@ -141,6 +141,7 @@ bool announce_udp_parse_reply(struct span packet, uint32_t transaction, bool v4,
 		return false;
 	*ret = (struct announce_reply){
 		.interval_s = interval_s,
+		.counted = true,
 		.leechers = leechers,
 		.seeders = seeders,
 	};

@@ -2,15 +2,20 @@
 
 #include "shared/announce_http.h"
 
-/* Whatever a tracker says: what we take from it is within its bounds. */
+/* Whatever a tracker says, to an announce or a scrape: what we take from it is
+ * within its bounds. */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static struct announce_reply reply;
+	struct scrape_entry entry;
 	struct error err;
 
+	memset(entry.info_hash.bytes, 'a', INFO_HASH_SIZE);
+	(void)announce_http_parse_scraped(
+		(struct span){bytes, len}, &entry, &err);
 	if (!announce_http_parse_reply((struct span){bytes, len}, &reply, &err))
 		return 0;
 	if (reply.peer_count > ANNOUNCE_REPLY_MAX_PEERS ||

@@ -150,6 +150,46 @@ Test(announce_http, the_query_is_added_where_the_url_has_its_place)
 	}
 }
 
+Test(announce_http, a_scrape_has_the_url_that_bep_48_gives_it)
+{
+	static const struct {
+		const char *url;
+		const char *start; /* NULL: it cannot be scraped */
+	} cases[] = {
+		{"http://t/announce", "http://t/scrape?info_hash="},
+		{"http://t/x/announce", "http://t/x/scrape?info_hash="},
+		{"http://t/announce.php", "http://t/scrape.php?info_hash="},
+		{"http://t/announce?x2%0644",
+			"http://t/scrape?x2%0644&info_hash="},
+		{"http://t/announce#a/b", "http://t/scrape?info_hash="},
+		{"http://announce/announce", "http://announce/scrape?info"},
+		{"http://t/announce/announce", "http://t/announce/scrape?"},
+		{"http://t/a", NULL},
+		{"http://t/announce?x=2/4", NULL},
+		{"http://t/x%064announce", NULL},
+		{"http://t/announce/", NULL},
+		{"http://announce", NULL},
+		{"http://t", NULL},
+		{"", NULL},
+	};
+	const struct info_hash hash = {"aaaaaaaaaaaaaaaaaaa\xff"};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char url[2000] = "";
+		struct writer w = writer_of(url, sizeof(url) - 1);
+		const char *start = cases[i].start;
+
+		cr_expect_eq(announce_http_scrape_url(cases[i].url, &hash, &w),
+			start != NULL, "%s", cases[i].url);
+		if (start == NULL)
+			continue;
+		cr_expect_eq(strncmp(url, start, strlen(start)), 0, "%s", url);
+		cr_expect_not_null(
+			strstr(url, "info_hash=aaaaaaaaaaaaaaaaaaa%FF"), "%s",
+			url);
+	}
+}
+
 Test(announce_http, a_url_too_long_is_refused)
 {
 	char long_url[ANNOUNCE_HTTP_MAX_URL + 1];
@@ -164,6 +204,12 @@ Test(announce_http, a_url_too_long_is_refused)
 	w = writer_of(out, 100);
 	cr_expect_not(
 		announce_http_url("http://t/", &a, (struct span){NULL, 0}, &w));
+	memcpy(long_url, "http://t/announce?", 18);
+	w = writer_of(out, sizeof(out));
+	cr_expect_not(announce_http_scrape_url(long_url, &a.info_hash, &w));
+	w = writer_of(out, 50);
+	cr_expect_not(announce_http_scrape_url(
+		"http://t/announce", &a.info_hash, &w));
 }
 
 Test(announce_http, a_query_is_refused_with_the_reason)
@@ -478,6 +524,77 @@ Test(announce_http, a_scrape_reply_has_the_counts_of_each)
 	cr_expect_str_eq(bytes,
 		"d5:filesd20:" HASH "d8:completei1e10:downloadedi3e"
 		"10:incompletei2eeee");
+}
+
+Test(announce_http, a_scrape_is_understood_as_it_was_meant)
+{
+	char bytes[600] = "";
+	struct scrape_entry entries[3] = {
+		{.seeders = 1},
+		{.seeders = 7, .leechers = UINT32_MAX, .completed = 9},
+		{.seeders = 3},
+	};
+	struct error err;
+
+	for (size_t i = 0; i < 3; i++)
+		memset(entries[i].info_hash.bytes, 'a' + (int)i,
+			INFO_HASH_SIZE);
+	struct writer w = writer_of(bytes, sizeof(bytes) - 1);
+	announce_http_write_scrape(&w, entries, 3);
+
+	struct scrape_entry got = {.info_hash = entries[1].info_hash};
+	cr_assert(announce_http_parse_scraped(guarded_text(bytes), &got, &err),
+		"%s", err.text);
+	cr_expect_eq(got.seeders, 7);
+	cr_expect_eq(got.leechers, UINT32_MAX);
+	cr_expect_eq(got.completed, 9);
+}
+
+Test(announce_http, odd_replies_to_a_scrape_are_used_as_far_as_they_make_sense)
+{
+	static const char lacks[] = "the tracker does not count it";
+	static const char no_answer[] = "not a tracker's answer";
+	static const struct {
+		const char *body;
+		const char *error; /* NULL: understood, with so many: */
+		uint32_t seeders, leechers;
+	} cases[] = {
+		{"d5:filesd20:" HASH "d8:completei5eeee", NULL, 5, 0},
+		{"d5:filesd20:" HASH "deee", NULL, 0, 0},
+		{"d5:filesd20:" HASH "d8:complete1:510:incompletei-1eeee", NULL,
+			0, 0},
+		{"d5:filesd20:" HASH "d8:completei99999999999eeee", NULL,
+			UINT32_MAX, 0},
+		{"d5:filesd1:ade20:" HASH "d10:incompletei2eeee", NULL, 0, 2},
+		{"d5:filesd20:" HASH "i5eee", lacks, 0, 0},
+		{"d5:filesdee", lacks, 0, 0},
+		{"d5:filesi5ee", lacks, 0, 0},
+		{"d5:filesle5:otheri1ee", lacks, 0, 0},
+		{"de", lacks, 0, 0},
+		{"d14:failure reason4:no!!e", "no!!", 0, 0},
+		{"d14:failure reasoni5e5:filesdee", lacks, 0, 0},
+		{"", no_answer, 0, 0},
+		{"le", no_answer, 0, 0},
+		{"d5:filesd20:" HASH, no_answer, 0, 0},
+		{"<html>", no_answer, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scrape_entry got = {.seeders = 77};
+		struct error err = {""};
+		const char *error = cases[i].error;
+
+		memset(got.info_hash.bytes, 'a', INFO_HASH_SIZE);
+		cr_expect_eq(announce_http_parse_scraped(
+				     guarded_text(cases[i].body), &got, &err),
+			error == NULL, "'%s'", cases[i].body);
+		cr_expect_str_eq(err.text, error != NULL ? error : "", "'%s'",
+			cases[i].body);
+		cr_expect_eq(got.seeders, error ? 77 : cases[i].seeders, "'%s'",
+			cases[i].body);
+		cr_expect_eq(
+			got.leechers, cases[i].leechers, "'%s'", cases[i].body);
+	}
 }
 
 Test(announce_http, what_is_no_answer_of_a_tracker_is_refused)
