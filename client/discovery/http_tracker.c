@@ -36,7 +36,7 @@ struct transfer {
 	CURLcode code;
 };
 
-/* One announce: to the tracker over each family that its name may have. */
+/* One question: to the tracker over each family that its name may have. */
 struct announcing {
 	const struct http_tracker_request *request;
 	const char *url;
@@ -222,6 +222,20 @@ static void take_reply(struct announcing *a, const struct announce_reply *reply,
 	a->on_loopback = on_loopback;
 }
 
+static bool parse(const struct announcing *a, struct span body,
+	struct announce_reply *ret, struct error *err)
+{
+	struct scrape_entry entry;
+
+	if (!a->request->scrape)
+		return announce_http_parse_reply(body, ret, err);
+	entry.info_hash = a->request->announce->info_hash;
+	if (!announce_http_parse_scraped(body, &entry, err))
+		return false;
+	announce_reply_count(ret, &entry);
+	return true;
+}
+
 /* It ended: false, and why, if there is no reply to be had of it. */
 static bool judge(
 	struct announcing *a, const struct transfer *t, struct error *err)
@@ -232,10 +246,11 @@ static bool judge(
 	if (t->code != CURLE_OK)
 		return explain(t->curl, t->code, t, err);
 	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200)
+	bool parsed = parse(
+		a, (struct span){t->body.bytes, t->body.len}, &reply, err);
+	if (status != 200 && !(parsed && reply.failure[0] != '\0'))
 		return error_set(err, "HTTP %ld", status);
-	if (!announce_http_parse_reply(
-		    (struct span){t->body.bytes, t->body.len}, &reply, err))
+	if (!parsed)
 		return false;
 	take_reply(a, &reply, tracker_on_loopback(t->curl));
 	return true;
@@ -339,6 +354,24 @@ static bool ask(struct announcing *a, struct error *err)
 	return a->answered || a->reply.failure[0] != '\0';
 }
 
+static bool write_url(
+	const struct http_tracker_request *request, struct writer *w)
+{
+	return request->scrape
+		? announce_http_scrape_url(
+			  request->url, &request->announce->info_hash, w)
+		: announce_http_url(request->url, request->announce,
+			  request->tracker_id, w);
+}
+
+bool http_tracker_scrapes(const char *url)
+{
+	uint8_t memory[ANNOUNCE_HTTP_MAX_URL];
+	struct writer w = writer_of(memory, sizeof(memory));
+
+	return announce_http_scrape_url(url, &(struct info_hash){0}, &w);
+}
+
 bool http_tracker_announce(const struct http_tracker_request *request,
 	struct announce_reply *ret, bool *ret_on_loopback, struct error *err)
 {
@@ -352,8 +385,7 @@ bool http_tracker_announce(const struct http_tracker_request *request,
 		.end_ms = now_ms + MAX_TIME_MS,
 	};
 
-	if (!announce_http_url(
-		    request->url, request->announce, request->tracker_id, &w))
+	if (!write_url(request, &w))
 		return error_set(err, "the URL is too long");
 	url[writer_len(&w)] = '\0';
 

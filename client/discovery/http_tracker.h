@@ -9,20 +9,23 @@
 #include "shared/error.h"
 #include "shared/span.h"
 
-/* One blocking announce over HTTP(S), by libcurl; to a name over IPv4 and IPv6,
- * side by side (BEP 7).  Limits (PROMISES, Trackers):
- * the whole request 30 s, 5 redirects, to http(s) only; body 2 MiB after
- * decompression; no cookies, no credentials kept, no proxies but the
- * environment's. */
+/* One blocking announce or scrape over HTTP(S), by libcurl; to a name over IPv4
+ * and IPv6, side by side (BEP 7).  Limits (PROMISES, Trackers): the whole
+ * request 30 s, 5 redirects, to http(s) only; body 2 MiB after decompression;
+ * no cookies, no credentials kept, no proxies but the environment's. */
 struct http_tracker_request {
-	const char *url; /* of the tracker */
-	const struct announce *announce;
+	const char *url;                 /* of the tracker */
+	const struct announce *announce; /* of a scrape: the info hash only */
+	bool scrape;                     /* for its counts alone (BEP 48) */
 	struct span tracker_id;
 	const struct endpoint *bind; /* local address to ask from; NULL: any */
 	/* When to give up, on clock_ms(); but after 30 s at the latest. Another
 	 * thread may bring it forward: that is acted on within 200 ms. */
 	const _Atomic uint64_t *give_up_ms;
 };
+
+/* Whether the URL is one of those that can be scraped (BEP 48). */
+bool http_tracker_scrapes(const char *url);
 
 /* Once one family has answered the other has 2 s left; the peers of both are
  * put together, and what fails over one is no failure if the other works.

@@ -121,18 +121,28 @@ static void begin_question(struct exchange *x, uint64_t now_ms)
 	x->resend_ms = FIRST_RESEND_MS;
 }
 
+static void write_question(
+	const struct announcing *a, const struct exchange *x, struct writer *w)
+{
+	const struct announce *announce = a->request->announce;
+
+	if (!x->has_id)
+		announce_udp_write_connect(w, x->transaction);
+	else if (a->request->scrape)
+		announce_udp_write_scrape(w, x->connection_id, x->transaction,
+			&announce->info_hash, 1);
+	else
+		announce_udp_write_announce(w, x->connection_id, x->transaction,
+			announce, a->url_data);
+}
+
 static void send_question(
 	const struct announcing *a, struct exchange *x, uint64_t now_ms)
 {
 	uint8_t packet[ANNOUNCE_UDP_MAX_PACKET];
 	struct writer w = writer_of(packet, sizeof(packet));
 
-	if (x->has_id)
-		announce_udp_write_announce(&w, x->connection_id,
-			x->transaction, a->request->announce, a->url_data);
-	else
-		announce_udp_write_connect(&w, x->transaction);
-
+	write_question(a, x, &w);
 	x->send_ms = now_ms + x->resend_ms;
 	x->resend_ms *= 2;
 	ssize_t n = send(
@@ -144,13 +154,26 @@ static void send_question(
 
 /* --- Answers --- */
 
+static bool parse_reply(const struct announcing *a, const struct exchange *x,
+	struct span packet, struct announce_reply *ret)
+{
+	struct scrape_entry entry;
+
+	if (!a->request->scrape)
+		return announce_udp_parse_reply(
+			packet, x->transaction, endpoint_is_v4(&x->at), ret);
+	if (!announce_udp_parse_scraped(packet, x->transaction, &entry, 1))
+		return false;
+	announce_reply_count(ret, &entry);
+	return true;
+}
+
 static void judge_reply(
 	struct announcing *a, struct exchange *x, struct span packet)
 {
-	struct announce_reply reply;
+	struct announce_reply reply = {0};
 
-	if (!announce_udp_parse_reply(
-		    packet, x->transaction, endpoint_is_v4(&x->at), &reply))
+	if (!parse_reply(a, x, packet, &reply))
 		return;
 	announce_reply_add(a->reply, &reply);
 	x->answered = true;

@@ -8,15 +8,16 @@
 #include "shared/announce.h"
 #include "shared/error.h"
 
-/* One blocking announce over UDP (BEP 15), to the first IPv4 and the first
- * IPv6 address that the tracker's name has, side by side (BEP 7).  What is lost
- * is asked again after 15 s, then 30 s.  A connection id is used for one
- * announce only, so it never becomes too old. */
+/* One blocking announce or scrape over UDP (BEP 15), to the first IPv4 and the
+ * first IPv6 address that the tracker's name has, side by side (BEP 7).  What
+ * is lost is asked again after 15 s, then 30 s.  A connection id is used for
+ * one announce only, so it never becomes too old. */
 struct udp_tracker_request {
 	const char *url; /* udp://HOST:PORT, and what may follow (BEP 41) */
-	const struct announce *announce;
-	const struct endpoint *bind; /* local address to ask from, which
-				      * leaves one family; NULL: any */
+	const struct announce *announce; /* of a scrape: the info hash only */
+	bool scrape;                     /* for its counts alone */
+	const struct endpoint *bind;     /* local address to ask from, which
+					  * leaves one family; NULL: any */
 	/* When to give up, on clock_ms(); but after 30 s at the latest. Another
 	 * thread may bring it forward: that is acted on within 200 ms. */
 	const _Atomic uint64_t *give_up_ms;

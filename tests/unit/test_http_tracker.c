@@ -4,7 +4,7 @@
 #include "shared/clock.h"
 #include "tests/unit/http_server.h"
 
-static const struct announce announce = {.peer.port = 6881, .compact = true};
+static struct announce announce = {.peer.port = 6881, .compact = true};
 
 struct result {
 	bool ok;
@@ -14,6 +14,7 @@ struct result {
 };
 
 static struct result result;
+static bool scrape;
 
 /* Ask the server, with `prefix` before its address. */
 static void ask(const struct http_server *s, const char *prefix,
@@ -30,6 +31,7 @@ static void ask(const struct http_server *s, const char *prefix,
 		&(struct http_tracker_request){
 			.url = url,
 			.announce = &announce,
+			.scrape = scrape,
 			.bind = bind,
 			.give_up_ms = give_up_ms,
 		},
@@ -348,6 +350,51 @@ Test(http_tracker, the_url_carries_the_announce)
 	cr_expect_not_null(strstr(
 		s.request, "GET /announce?pass=key&info_hash=%00%00%00"));
 	cr_expect_not_null(strstr(s.request, "&port=6881&"));
+}
+
+Test(http_tracker, a_scrape_brings_the_counts)
+{
+	static char answer[] = "HTTP/1.1 200 OK\r\n\r\nd5:filesd20:"
+			       "--------------------"
+			       "d8:completei3e10:incompletei4eeee";
+	struct http_server s = {.handler = say_ctx, .ctx = answer};
+	_Atomic uint64_t give_up_ms = clock_ms() + 5000;
+
+	scrape = true;
+	http_server_start(&s);
+	ask(&s, "http://", NULL, &give_up_ms);
+	http_server_stop(&s);
+	/* Not of the torrent that was asked for. */
+	cr_expect_not(result.ok);
+	cr_expect_str_eq(result.err.text, "the tracker does not count it");
+	cr_expect_not_null(strstr(s.request,
+		"GET /scrape?pass=key&info_hash=%00%00%00%00%00%00%00%00%00%00"
+		"%00%00%00%00%00%00%00%00%00%00 HTTP"));
+
+	memset(strchr(answer, '-'), 'a', INFO_HASH_SIZE);
+	memset(announce.info_hash.bytes, 'a', INFO_HASH_SIZE);
+	http_server_start(&s);
+	ask(&s, "http://", NULL, &give_up_ms);
+	http_server_stop(&s);
+	cr_assert(result.ok, "%s", result.err.text);
+	cr_expect(result.reply.counted);
+	cr_expect_eq(result.reply.seeders, 3);
+	cr_expect_eq(result.reply.leechers, 4);
+}
+
+Test(http_tracker, what_a_tracker_says_counts_more_than_its_status)
+{
+	static char refusal[] = "HTTP/1.1 403 Forbidden\r\n\r\n"
+				"d14:failure reason12:unregisterede";
+	static char not_one[] = "HTTP/1.1 403 Forbidden\r\n\r\n"
+				"d8:intervali5e5:peers0:e";
+
+	ask_once(say_ctx, refusal);
+	cr_assert(result.ok, "%s", result.err.text);
+	cr_expect_str_eq(result.reply.failure, "unregistered");
+	ask_once(say_ctx, not_one);
+	cr_expect_not(result.ok);
+	cr_expect_str_eq(result.err.text, "HTTP 403");
 }
 
 /* ---- both families ---- */

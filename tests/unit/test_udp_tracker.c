@@ -16,6 +16,8 @@ static struct result {
 	struct announce_reply reply;
 } result;
 
+static bool scrape;
+
 static void ask_url(const char *url, const struct endpoint *bind,
 	const _Atomic uint64_t *give_up_ms)
 {
@@ -24,6 +26,7 @@ static void ask_url(const char *url, const struct endpoint *bind,
 		&(struct udp_tracker_request){
 			.url = url,
 			.announce = &announce,
+			.scrape = scrape,
 			.bind = bind,
 			.give_up_ms = give_up_ms,
 		},
@@ -123,6 +126,7 @@ Test(udp_tracker, an_answer_is_read)
 	cr_expect(result.on_loopback);
 	cr_expect_eq(result.reply.peer_count, 2);
 	cr_expect_eq(result.reply.interval_s, 900);
+	cr_expect(result.reply.counted);
 	cr_expect_eq(result.reply.seeders, 3);
 	cr_expect_eq(result.reply.leechers, 4);
 	cr_expect_eq(s.connect_count, 1);
@@ -132,6 +136,57 @@ Test(udp_tracker, an_answer_is_read)
 	cr_expect_eq(s.last.key, 99);
 	cr_assert_eq(s.options_len, 20);
 	cr_expect_eq(memcmp(s.options, "\2\x12/announce?pass=key", 20), 0);
+}
+
+static void count(struct udp_server *s, const struct announce_udp_head *head,
+	const struct info_hash *hash)
+{
+	const struct scrape_entry entry = {
+		.seeders = 3, .leechers = 4, .completed = 5};
+	uint8_t packet[ANNOUNCE_UDP_MAX_PACKET];
+	struct writer w = writer_of(packet, sizeof(packet));
+
+	cr_expect(info_hash_equal(hash, &announce.info_hash));
+	announce_udp_write_scraped(&w, head->transaction, &entry, 1);
+	udp_server_send(s, s->fd, &w);
+}
+
+static void refuse_scrape(struct udp_server *s,
+	const struct announce_udp_head *head, const struct info_hash *hash)
+{
+	(void)hash;
+	refuse(s, head, "no scrape");
+}
+
+Test(udp_tracker, a_scrape_brings_the_counts)
+{
+	struct udp_server s = {
+		.connected = udp_server_connect, .scraped = count};
+
+	scrape = true;
+	udp_server_start(&s);
+	ask(&s, "/announce");
+	udp_server_stop(&s);
+	cr_assert(result.ok, "%s", result.err.text);
+	cr_expect(result.reply.counted);
+	cr_expect_eq(result.reply.seeders, 3);
+	cr_expect_eq(result.reply.leechers, 4);
+	cr_expect_eq(result.reply.completed, 5);
+	cr_expect_eq(s.announce_count, 0);
+}
+
+Test(udp_tracker, a_scrape_may_be_refused)
+{
+	struct udp_server s = {
+		.connected = udp_server_connect, .scraped = refuse_scrape};
+
+	scrape = true;
+	udp_server_start(&s);
+	ask(&s, "/announce");
+	udp_server_stop(&s);
+	cr_assert(result.ok, "%s", result.err.text);
+	cr_expect_str_eq(result.reply.failure, "no scrape");
+	cr_expect_not(result.reply.counted);
 }
 
 Test(udp_tracker, an_error_packet_is_an_answer)

@@ -16,13 +16,17 @@
 #include "shared/writer.h"
 
 /* A UDP tracker on the loopback as bad as a test wants it: `connected` is asked
- * for the answer to a connect, `announced` for the one to an announce; each may
- * send what it likes. */
+ * for the answer to a connect, `announced` for the one to an announce,
+ * `scraped` for the one to a scrape of one torrent; each may send what it
+ * likes. */
 struct udp_server {
 	void (*connected)(
 		struct udp_server *s, const struct announce_udp_head *head);
 	void (*announced)(struct udp_server *s,
 		const struct announce_udp_head *head, const struct announce *a);
+	void (*scraped)(struct udp_server *s,
+		const struct announce_udp_head *head,
+		const struct info_hash *hash);
 	void *ctx;
 
 	int fd;
@@ -99,6 +103,8 @@ static inline void udp_server_take(
 	struct reader r = reader_of(packet, len);
 	struct announce_udp_head head;
 	struct announce a = {.peer = s->from};
+	struct info_hash hash;
+	size_t count;
 	struct error err;
 
 	if (!announce_udp_parse_head(&r, &head))
@@ -118,6 +124,10 @@ static inline void udp_server_take(
 		s->announce_count++;
 		s->last = a;
 		s->announced(s, &head, &a);
+	} else if (head.action == ANNOUNCE_UDP_SCRAPE &&
+		head.connection_id == 0x1234567890abcdef &&
+		announce_udp_parse_scrape(&r, &hash, 1, &count, &err)) {
+		s->scraped(s, &head, &hash);
 	}
 }
 
