@@ -64,6 +64,13 @@ struct announce_reply {
 	struct endpoint peers[ANNOUNCE_REPLY_MAX_PEERS];
 };
 
+/* How many peers a tracker counts. */
+struct announce_counts {
+	bool known; /* it said so */
+	uint32_t seeders;
+	uint32_t leechers;
+};
+
 /* Put what a tracker said over another address family (BEP 7) with what it said
  * before: peers of both, the longer interval, the larger counts.  Neither has a
  * failure. */

@@ -9,13 +9,22 @@ enum {
 	DEFAULT_INTERVAL_S = 1800,
 	MAX_INTERVAL_S = 24 * 60 * 60,
 
+	/* One that is silent so long lets the next one have its turn. */
+	OVERTAKE_MS = 3 * 1000,
+	/* While no peers are to be had, one more is asked so long after an
+	 * answer that brought none. */
+	OTHERS_MS = 20 * 1000,
+
+	COUNT_AGE_MS = 5 * 60 * 1000, /* counts are new for so long */
+
 	FIRST_RETRY_S = 15,
 	MAX_RETRY_S = 60 * 60,
 
-	/* No more than BURST announces in any BURST_MS, whatever the trackers
-	 * say and however many there are; and no more than START_BURST while
-	 * the torrent is younger than START_MS.  The time is a little longer
-	 * than promised, since a request takes a while to arrive. */
+	/* No more than BURST announces and scrapes in any BURST_MS,
+	 * whatever the trackers say and however many there are; and no more
+	 * than START_BURST while the torrent is younger than START_MS.  The
+	 * time is a little longer than promised, since a request takes a while
+	 * to arrive. */
 	BURST = 4,
 	BURST_MS = 12500,
 	START_BURST = 5,
@@ -28,6 +37,7 @@ struct tracker {
 	size_t index; /* as create was given it */
 	unsigned tier;
 	uint32_t dice;
+	bool can_count;
 
 	bool knows_us;
 	bool owed_completed;
@@ -36,26 +46,43 @@ struct tracker {
 	/* Times asked since any tracker answered: all have their turn before
 	 * one is tried again, however many are dead. */
 	unsigned turns;
+	uint64_t answered_ms; /* the last time */
+	uint64_t counts_ms;   /* when its counts are not new any more */
+
+	/* What it is asked now. */
+	bool under_way;
+	bool counting; /* a scrape, and no announce */
+	uint64_t asked_ms;
+	enum announce_event event;
+	bool completed_when_asked;
+	unsigned renewals_when_asked;
 };
 
 struct announce_schedule {
 	uint64_t start_ms;
 	uint64_t due_ms;    /* the next regular announce */
-	uint64_t hungry_ms; /* the same when we are hungry */
+	uint64_t hungry_ms; /* the same when we are hungry, ... */
+	uint64_t others_ms; /* ... to a tracker that does not know us */
 	bool hungry;
+	bool count_wanted;
 	bool completed;
 	bool stopping;
+	unsigned renewals;
 
-	/* The announce under way; NULL: none. */
-	struct tracker *asked;
-	enum announce_event asked_event;
-	bool completed_when_asked;
+	size_t under_way; /* trackers */
 
 	size_t ask_count;
 	uint64_t asked_ms[BURST]; /* the last ones, a ring */
 
 	size_t count;
 	struct tracker trackers[]; /* in the order they are gone through */
+};
+
+/* Something that may be done next. */
+struct choice {
+	struct tracker *tracker; /* NULL: nothing */
+	uint64_t at_ms;
+	bool counting;
 };
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -89,11 +116,13 @@ struct announce_schedule *announce_schedule_create(
 	s->start_ms = now_ms;
 	s->due_ms = now_ms;
 	s->hungry_ms = now_ms;
+	s->others_ms = now_ms;
 	s->count = count;
 	for (size_t i = 0; i < count; i++) {
 		s->trackers[i].index = i;
 		s->trackers[i].tier = trackers[i].tier;
 		s->trackers[i].dice = trackers[i].dice;
+		s->trackers[i].can_count = trackers[i].can_count;
 	}
 	qsort(s->trackers, count, sizeof(s->trackers[0]), compare);
 	return s;
@@ -113,47 +142,82 @@ static uint64_t allowed_ms(const struct announce_schedule *s)
 	return at;
 }
 
-/* The tracker whom the regular announce is to ask, and when. */
-static struct tracker *next_regular(
-	struct announce_schedule *s, uint64_t now_ms, uint64_t *ret_ms)
+/* When those under way have had their time to answer before others. */
+static uint64_t overtaken_ms(const struct announce_schedule *s)
 {
-	uint64_t due = s->hungry ? earlier(s->due_ms, s->hungry_ms) : s->due_ms;
-	struct tracker *best = NULL;
-	uint64_t best_ms = NEVER;
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct tracker *t = &s->trackers[i];
+
+		if (t->under_way && !t->counting)
+			at = later(at, t->asked_ms + OVERTAKE_MS);
+	}
+	return at;
+}
+
+static uint64_t regular_ms(
+	const struct announce_schedule *s, const struct tracker *t)
+{
+	if (!s->hungry)
+		return s->due_ms;
+	return earlier(s->due_ms, t->knows_us ? s->hungry_ms : s->others_ms);
+}
+
+/* The tracker whom the regular announce is to ask, and when. */
+static struct choice next_regular(struct announce_schedule *s, uint64_t now_ms)
+{
+	uint64_t free_ms = later(overtaken_ms(s), now_ms);
+	struct choice best = {.at_ms = NEVER};
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct tracker *t = &s->trackers[i];
-		uint64_t at = later(later(due, t->not_before_ms), now_ms);
+		uint64_t at = later(
+			later(regular_ms(s, t), t->not_before_ms), free_ms);
 
-		if (at < best_ms ||
-			(best != NULL && at == best_ms &&
-				t->turns < best->turns)) {
-			best = t;
-			best_ms = at;
-		}
+		if (t->under_way)
+			continue;
+		if (at < best.at_ms ||
+			(best.tracker != NULL && at == best.at_ms &&
+				t->turns < best.tracker->turns))
+			best = (struct choice){t, at, false};
 	}
-	*ret_ms = best_ms;
 	return best;
 }
 
 /* The tracker to tell that the download is complete, and when. */
-static struct tracker *next_completed(
-	struct announce_schedule *s, uint64_t now_ms, uint64_t *ret_ms)
+static struct choice next_completed(
+	struct announce_schedule *s, uint64_t now_ms)
 {
-	struct tracker *best = NULL;
-	uint64_t best_ms = NEVER;
+	struct choice best = {.at_ms = NEVER};
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct tracker *t = &s->trackers[i];
 		uint64_t at = later(t->not_before_ms, now_ms);
 
-		if (t->owed_completed && at < best_ms) {
-			best = t;
-			best_ms = at;
-		}
+		if (t->owed_completed && !t->under_way && at < best.at_ms)
+			best = (struct choice){t, at, false};
 	}
-	*ret_ms = best_ms;
 	return best;
+}
+
+/* The tracker whose counts are wanted, if they can be had. */
+static struct choice next_count(struct announce_schedule *s, uint64_t now_ms)
+{
+	struct tracker *t = NULL;
+
+	for (size_t i = 0; s->count_wanted && i < s->count; i++) {
+		struct tracker *other = &s->trackers[i];
+
+		if (other->knows_us &&
+			(t == NULL || other->answered_ms > t->answered_ms))
+			t = other;
+	}
+	s->count_wanted = t != NULL && t->can_count && t->failures == 0 &&
+		!t->under_way && now_ms >= t->counts_ms;
+	if (!s->count_wanted)
+		return (struct choice){.at_ms = NEVER};
+	return (struct choice){t, now_ms, true};
 }
 
 static enum announce_event event_for(const struct tracker *t)
@@ -163,22 +227,45 @@ static enum announce_event event_for(const struct tracker *t)
 	return t->owed_completed ? ANNOUNCE_COMPLETED : ANNOUNCE_NONE;
 }
 
-static enum announce_schedule_step ask(struct announce_schedule *s,
-	uint64_t now_ms, struct tracker *t, enum announce_event event,
-	struct announce_turn *ret)
+static void ask(struct announce_schedule *s, uint64_t now_ms, struct tracker *t,
+	enum announce_event event, struct announce_turn *ret)
 {
-	s->asked = t;
-	s->asked_event = event;
-	s->completed_when_asked = s->completed;
+	t->under_way = true;
+	t->counting = false;
+	t->asked_ms = now_ms;
+	t->event = event;
+	t->completed_when_asked = s->completed;
+	t->renewals_when_asked = s->renewals;
+	t->turns++;
+	s->under_way++;
 	s->asked_ms[s->ask_count % BURST] = now_ms;
 	s->ask_count++;
-	t->turns++;
 
-	ret->tracker = t->index;
-	ret->event = event;
-	ret->left = 0;
-	ret->at_ms = now_ms;
-	return ANNOUNCE_SCHEDULE_ASK;
+	*ret = (struct announce_turn){
+		.tracker = t->index,
+		.event = event,
+		.at_ms = now_ms,
+	};
+}
+
+static enum announce_schedule_step take(struct announce_schedule *s,
+	uint64_t now_ms, const struct choice *c, struct announce_turn *ret)
+{
+	struct tracker *t = c->tracker;
+
+	ask(s, now_ms, t, c->counting ? ANNOUNCE_NONE : event_for(t), ret);
+	t->counting = c->counting;
+	if (!c->counting)
+		return ANNOUNCE_SCHEDULE_ASK;
+	s->count_wanted = false;
+	return ANNOUNCE_SCHEDULE_COUNT;
+}
+
+static enum announce_schedule_step wait_until(
+	uint64_t at_ms, struct announce_turn *ret)
+{
+	*ret = (struct announce_turn){.at_ms = at_ms};
+	return ANNOUNCE_SCHEDULE_WAIT;
 }
 
 /* Those that answered last come first: a dead one may eat up the time. */
@@ -189,7 +276,7 @@ static struct tracker *next_to_leave(struct announce_schedule *s)
 	for (size_t i = 0; i < s->count; i++) {
 		struct tracker *t = &s->trackers[i];
 
-		if (t->knows_us &&
+		if (t->knows_us && !t->under_way &&
 			(best == NULL || t->failures < best->failures))
 			best = t;
 	}
@@ -214,8 +301,16 @@ static enum announce_schedule_step next_stopping(
 	struct tracker *t = next_to_leave(s);
 	enum announce_event event;
 
-	if (t == NULL)
+	/* A download so short that nobody has heard of it. */
+	if (s->ask_count == 0 && s->completed && s->count > 0) {
+		ask(s, now_ms, &s->trackers[0], ANNOUNCE_STARTED, ret);
+		ret->left = 1; /* `stopped` */
+		return ANNOUNCE_SCHEDULE_ASK;
+	}
+	if (t == NULL && s->under_way == 0)
 		return ANNOUNCE_SCHEDULE_END;
+	if (t == NULL || s->under_way == ANNOUNCE_SCHEDULE_AT_ONCE)
+		return wait_until(NEVER, ret);
 
 	/* Whether it arrives or not, there is no second try. */
 	if (t->owed_completed) {
@@ -226,30 +321,35 @@ static enum announce_schedule_step next_stopping(
 		t->knows_us = false;
 	}
 	ask(s, now_ms, t, event, ret);
-	ret->left = announces_left(s);
+	ret->left = announces_left(s) / ANNOUNCE_SCHEDULE_AT_ONCE;
+	if (event == ANNOUNCE_COMPLETED && ret->left == 0)
+		ret->left = 1; /* its own `stopped` */
 	return ANNOUNCE_SCHEDULE_ASK;
 }
 
 enum announce_schedule_step announce_schedule_next(
 	struct announce_schedule *s, uint64_t now_ms, struct announce_turn *ret)
 {
-	uint64_t regular_ms, completed_ms;
-
-	assert(s->asked == NULL);
 	if (s->stopping)
 		return next_stopping(s, now_ms, ret);
+	if (s->under_way == ANNOUNCE_SCHEDULE_AT_ONCE)
+		return wait_until(NEVER, ret);
 
-	struct tracker *regular = next_regular(s, now_ms, &regular_ms);
-	struct tracker *completed = next_completed(s, now_ms, &completed_ms);
-	struct tracker *t = completed_ms <= regular_ms ? completed : regular;
-	uint64_t at = earlier(completed_ms, regular_ms);
-
-	if (t != NULL && later(at, allowed_ms(s)) <= now_ms)
-		return ask(s, now_ms, t, event_for(t), ret);
-	*ret = (struct announce_turn){
-		.at_ms = later(at, allowed_ms(s)),
+	/* Of what is due, what comes first here goes first. */
+	struct choice choices[] = {
+		next_completed(s, now_ms),
+		next_regular(s, now_ms),
+		next_count(s, now_ms),
 	};
-	return ANNOUNCE_SCHEDULE_WAIT;
+	struct choice *first = &choices[0];
+	for (size_t i = 1; i < sizeof(choices) / sizeof(choices[0]); i++) {
+		if (choices[i].at_ms < first->at_ms)
+			first = &choices[i];
+	}
+	uint64_t at = later(first->at_ms, allowed_ms(s));
+	if (first->tracker == NULL || at > now_ms)
+		return wait_until(at, ret);
+	return take(s, now_ms, first, ret);
 }
 
 /* BEP 12: what answered is the first of its tier from now on. */
@@ -266,11 +366,11 @@ static void move_to_front(struct announce_schedule *s, struct tracker *t)
 
 static void now_known(struct announce_schedule *s, struct tracker *t)
 {
-	switch (s->asked_event) {
+	switch (t->event) {
 	case ANNOUNCE_STARTED:
 		t->knows_us = true;
 		/* It was told of a leecher, which has become a seeder. */
-		t->owed_completed = s->completed && !s->completed_when_asked;
+		t->owed_completed = s->completed && !t->completed_when_asked;
 		break;
 	case ANNOUNCE_COMPLETED:
 		t->owed_completed = false;
@@ -281,24 +381,41 @@ static void now_known(struct announce_schedule *s, struct tracker *t)
 	}
 }
 
-void announce_schedule_answered(struct announce_schedule *s, uint64_t now_ms,
-	uint32_t interval_s, uint32_t min_interval_s)
+/* The tracker that was asked; it is not any more. */
+static struct tracker *asked(struct announce_schedule *s, size_t tracker)
 {
-	struct tracker *t = s->asked;
+	struct tracker *t = s->trackers;
+
+	while (t->index != tracker)
+		t++;
+	assert(t->under_way);
+	t->under_way = false;
+	s->under_way--;
+	return t;
+}
+
+void announce_schedule_answered(struct announce_schedule *s, size_t tracker,
+	uint64_t now_ms, uint32_t interval_s, uint32_t min_interval_s,
+	bool counted)
+{
+	struct tracker *t = asked(s, tracker);
 	uint64_t min_s =
 		clamp_s(min_interval_s, MIN_INTERVAL_S, MAX_INTERVAL_S);
 	uint64_t wait_s =
 		clamp_s(interval_s != 0 ? interval_s : DEFAULT_INTERVAL_S,
 			min_s, MAX_INTERVAL_S);
 
-	assert(t != NULL);
-	s->asked = NULL;
-	s->hungry = false;
 	s->due_ms = now_ms + wait_s * 1000;
 	s->hungry_ms = now_ms + min_s * 1000;
+	s->others_ms = now_ms + OTHERS_MS;
+	if (t->renewals_when_asked != s->renewals)
+		s->due_ms = s->hungry_ms; /* it was told what is not true */
 
 	t->failures = 0;
 	t->not_before_ms = 0;
+	t->answered_ms = now_ms;
+	if (counted)
+		t->counts_ms = now_ms + COUNT_AGE_MS;
 	now_known(s, t);
 	for (size_t i = 0; i < s->count; i++)
 		s->trackers[i].turns = 0;
@@ -316,13 +433,11 @@ static uint64_t retry_wait_s(unsigned failures, uint32_t said_s)
 	return earlier(wait_s, MAX_RETRY_S);
 }
 
-void announce_schedule_failed(
-	struct announce_schedule *s, uint64_t now_ms, uint32_t retry_s)
+void announce_schedule_failed(struct announce_schedule *s, size_t tracker,
+	uint64_t now_ms, uint32_t retry_s)
 {
-	struct tracker *t = s->asked;
+	struct tracker *t = asked(s, tracker);
 
-	assert(t != NULL);
-	s->asked = NULL;
 	t->failures++;
 	if (retry_s == UINT32_MAX) {
 		t->not_before_ms = NEVER;
@@ -331,6 +446,12 @@ void announce_schedule_failed(
 		return;
 	}
 	t->not_before_ms = now_ms + retry_wait_s(t->failures, retry_s) * 1000;
+}
+
+void announce_schedule_counted(
+	struct announce_schedule *s, size_t tracker, uint64_t now_ms)
+{
+	asked(s, tracker)->counts_ms = now_ms + COUNT_AGE_MS;
 }
 
 void announce_schedule_completed(struct announce_schedule *s)
@@ -342,6 +463,20 @@ void announce_schedule_completed(struct announce_schedule *s)
 		s->trackers[i].owed_completed = s->trackers[i].knows_us;
 }
 
-void announce_schedule_hungry(struct announce_schedule *s) { s->hungry = true; }
+void announce_schedule_hungry(struct announce_schedule *s, bool hungry)
+{
+	s->hungry = hungry;
+}
+
+void announce_schedule_renew(struct announce_schedule *s)
+{
+	s->renewals++;
+	s->due_ms = earlier(s->due_ms, s->hungry_ms);
+}
+
+void announce_schedule_count(struct announce_schedule *s)
+{
+	s->count_wanted = true;
+}
 
 void announce_schedule_stop(struct announce_schedule *s) { s->stopping = true; }

@@ -13,10 +13,14 @@
  *
  * Trackers are gone through in order: by tier, shuffled within one, later
  * tiers only when all before have failed; the one that answers moves to the
- * front of its tier, and all is quiet until its interval is over (BEP 12).  A
- * tracker that fails waits 15 s, doubling to 1 h, or as long as it says
+ * front of its tier, and all is quiet until its interval is over (BEP 12).  One
+ * that has not answered after 3 s is waited for, but the next one has its turn
+ * meanwhile: a tracker that hangs holds up no other.  While no peers are to be
+ * had, those are asked too that have not been, one every 20 s.
+ *
+ * A tracker that fails waits 15 s, doubling to 1 h, or as long as it says
  * (BEP 31), and whatever trackers say there are never more than 4 announces
- * in 12 s, nor 5 in the first 20 s.
+ * and scrapes in 12 s, nor 5 in the first 20 s.
  *
  * A tracker "knows us" once it has answered a `started`; only such ones are
  * told `completed` and `stopped`.
@@ -24,9 +28,12 @@
  * Threads: the caller sees to it that there is one call at a time. */
 struct announce_schedule;
 
+enum { ANNOUNCE_SCHEDULE_AT_ONCE = 8 }; /* trackers asked, at most */
+
 struct announce_schedule_tracker {
-	unsigned tier; /* smaller ones first */
-	uint32_t dice; /* random: the order within the tier */
+	unsigned tier;  /* smaller ones first */
+	uint32_t dice;  /* random: the order within the tier */
+	bool can_count; /* it can be asked for its counts (a scrape) */
 };
 
 /* `count` may be 0: then there is never anything to do.  The first announce is
@@ -39,41 +46,59 @@ struct announce_schedule *announce_schedule_create(
 void announce_schedule_destroy(struct announce_schedule *s);
 
 enum announce_schedule_step {
-	ANNOUNCE_SCHEDULE_ASK,  /* `tracker`, now; then say how it went */
-	ANNOUNCE_SCHEDULE_WAIT, /* until `at_ms`, or until one of completed,
-				 * hungry and stop was called */
-	ANNOUNCE_SCHEDULE_END,  /* stopped, and everybody was told */
+	ANNOUNCE_SCHEDULE_ASK,   /* `tracker`, now; then say how it went */
+	ANNOUNCE_SCHEDULE_COUNT, /* the same with a scrape */
+	ANNOUNCE_SCHEDULE_WAIT,  /* until `at_ms`, or until this was told
+				  * something */
+	ANNOUNCE_SCHEDULE_END,   /* stopped, and everybody was told */
 };
 
 struct announce_turn {
 	size_t tracker; /* index in what create was given */
 	enum announce_event event;
-	size_t left;    /* while stopping: announces still to come after it */
+	size_t left;    /* while stopping: how many times as long as this one
+			 * what is still to come may take */
 	uint64_t at_ms; /* UINT64_MAX: never by itself */
 };
 
-/* What to do at `now_ms`.  After ASK, answered or failed must be called before
- * this is called again. */
+/* What to do at `now_ms`.  A tracker that is to be asked is under way until
+ * one of answered, failed (ASK) and counted (COUNT) is called for it; others
+ * may have their turns meanwhile. */
 enum announce_schedule_step announce_schedule_next(struct announce_schedule *s,
 	uint64_t now_ms, struct announce_turn *ret);
 
-/* How the last ASK went; seconds are as the tracker said them, 0 if it did
- * not.  A failure reason is a failure; `retry_s` UINT32_MAX means never. */
-void announce_schedule_answered(struct announce_schedule *s, uint64_t now_ms,
-	uint32_t interval_s, uint32_t min_interval_s);
-void announce_schedule_failed(
-	struct announce_schedule *s, uint64_t now_ms, uint32_t retry_s);
+/* How asking `tracker` went; seconds are as it said them, 0 if it did not.
+ * `counted`: it said how many peers there are.  A failure reason is a failure;
+ * `retry_s` UINT32_MAX means never. */
+void announce_schedule_answered(struct announce_schedule *s, size_t tracker,
+	uint64_t now_ms, uint32_t interval_s, uint32_t min_interval_s,
+	bool counted);
+void announce_schedule_failed(struct announce_schedule *s, size_t tracker,
+	uint64_t now_ms, uint32_t retry_s);
+
+/* The scrape is over, however it went. */
+void announce_schedule_counted(
+	struct announce_schedule *s, size_t tracker, uint64_t now_ms);
 
 /* The download is complete: whoever knows us is to be told so, once.  A
  * `started` that is under way counts if it is answered. */
 void announce_schedule_completed(struct announce_schedule *s);
 
-/* More peers are wanted: the next announce need wait for the min interval only,
- * and 60 s at least. */
-void announce_schedule_hungry(struct announce_schedule *s);
+/* Whether more peers are wanted, from now on: then the next announce need wait
+ * for the min interval only, and 60 s at least, and others are asked, too. */
+void announce_schedule_hungry(struct announce_schedule *s, bool hungry);
+
+/* What trackers were told is no longer true: the next announce need wait for
+ * the min interval only, and 60 s at least. */
+void announce_schedule_renew(struct announce_schedule *s);
+
+/* It is of interest how many peers there are: of the tracker that answered
+ * last, if that is not known from the last 5 minutes. */
+void announce_schedule_count(struct announce_schedule *s);
 
 /* From now on there is only what is owed to those who know us: a `completed`
- * not sent yet, then `stopped`, each tried once and without waiting. */
+ * not sent yet, then `stopped`, each tried once and without waiting.  If the
+ * download is complete before anybody was asked, one is told that much. */
 void announce_schedule_stop(struct announce_schedule *s);
 
 #endif

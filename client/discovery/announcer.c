@@ -19,6 +19,10 @@ enum {
 	 * the next one. */
 	ASK_MS = 25 * 1000,
 
+	/* At the end an announce under way may still be answered: else a
+	 * tracker would not hear of what takes no longer than it does. */
+	GRACE_MS = 300,
+
 	/* For libcurl, TLS, and a reply with all its peers. */
 	STACK_SIZE = 256 * 1024,
 };
@@ -29,32 +33,7 @@ struct tracker {
 	uint8_t id[100];
 };
 
-struct announcer {
-	/* Set once, by start. */
-	struct announcer_options options;
-	struct endpoint bind;
-	bool has_thread;
-	pthread_t thread;
-
-	pthread_mutex_t lock;
-	pthread_cond_t
-		changed; /* with `lock`: the schedule was told something */
-
-	/* Guarded by `lock`. */
-	struct announce_schedule *schedule;
-	bool stopping;
-	uint64_t stop_ms;          /* the end of stopping, on clock_ms() */
-	enum announce_event event; /* of the announce under way */
-
-	/* When the announce under way gives up: written under `lock`, read by
-	 * the one who waits for the tracker. */
-	_Atomic uint64_t give_up_ms;
-
-	/* The thread's own. */
-	struct tracker trackers[]; /* as the schedule numbers them */
-};
-
-/* How an announce went. */
+/* How asking a tracker went. */
 struct outcome {
 	bool answered;  /* with more than a failure reason */
 	bool cut_short; /* no failure: we are stopping */
@@ -63,65 +42,101 @@ struct outcome {
 	struct announce_reply reply;
 };
 
-static void say_what(const struct announcer *a, enum announce_event event,
-	struct announce *ret)
-{
-	*ret = (struct announce){
-		.info_hash = a->options.m->info_hash,
-		.numwant = ANNOUNCE_DEFAULT_NUMWANT,
-	};
-	ret->peer.port = a->options.port;
-	a->options.fill(a->options.ctx, ret);
-	memcpy(ret->peer_id, a->options.peer_id, sizeof(ret->peer_id));
-	ret->key = a->options.key;
-	ret->event = event;
-	ret->compact = true;
-	ret->no_peer_id = true;
-	if (event == ANNOUNCE_STOPPED)
-		ret->numwant = 0;
-}
+/* A tracker that is being asked, by a thread of its own. */
+struct ask {
+	struct ask *next; /* guarded by the announcer's lock */
+	struct announcer *announcer;
+	size_t tracker;
+	struct announce announce;
+	bool scrape;
+	bool has_thread;
+	pthread_t thread;
 
-static bool ask_http(const struct announcer *a, const struct tracker *t,
-	const struct announce *announce, struct outcome *ret)
+	/* When it gives up, on clock_ms(): brought forward by announcer_stop.
+	 */
+	_Atomic uint64_t give_up_ms;
+
+	bool over;              /* guarded by the announcer's lock */
+	struct outcome outcome; /* the asking thread's, until `over` */
+};
+
+struct announcer {
+	/* Set once, by start. */
+	struct announcer_options options;
+	struct endpoint bind;
+	bool has_thread;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	/* With `lock`: the schedule was told something, or an ask is over. */
+	pthread_cond_t changed;
+
+	/* Guarded by `lock`. */
+	struct announce_schedule *schedule;
+	struct ask *asks; /* under way; its thread alone adds and takes away */
+	bool hungry;
+	bool stopping;
+	uint64_t stop_ms; /* the end of stopping, on clock_ms() */
+
+	/* The thread's own, and not changed while a tracker is asked. */
+	struct tracker trackers[]; /* as the schedule numbers them */
+};
+
+static bool is_udp(const char *url) { return strncasecmp(url, "udp:", 4) == 0; }
+
+/* --- One ask: its own thread --- */
+
+static bool ask_http(struct ask *k, const struct tracker *t)
 {
+	struct announcer *a = k->announcer;
+
 	return http_tracker_announce(
 		&(struct http_tracker_request){
 			.url = t->url,
-			.announce = announce,
+			.announce = &k->announce,
+			.scrape = k->scrape,
 			.tracker_id = {t->id, t->id_len},
 			.bind = a->options.bind != NULL ? &a->bind : NULL,
-			.give_up_ms = &a->give_up_ms,
+			.give_up_ms = &k->give_up_ms,
 		},
-		&ret->reply, &ret->on_loopback, &ret->err);
+		&k->outcome.reply, &k->outcome.on_loopback, &k->outcome.err);
 }
 
-static bool ask_udp(const struct announcer *a, const struct tracker *t,
-	const struct announce *announce, struct outcome *ret)
+static bool ask_udp(struct ask *k, const struct tracker *t)
 {
+	struct announcer *a = k->announcer;
+
 	return udp_tracker_announce(
 		&(struct udp_tracker_request){
 			.url = t->url,
-			.announce = announce,
+			.announce = &k->announce,
+			.scrape = k->scrape,
 			.bind = a->options.bind != NULL ? &a->bind : NULL,
-			.give_up_ms = &a->give_up_ms,
+			.give_up_ms = &k->give_up_ms,
 		},
-		&ret->reply, &ret->on_loopback, &ret->err);
+		&k->outcome.reply, &k->outcome.on_loopback, &k->outcome.err);
 }
 
-static void ask(struct announcer *a, const struct tracker *t,
-	enum announce_event event, struct outcome *ret)
+static void *run_ask(void *ctx)
 {
-	bool udp = strncasecmp(t->url, "udp:", 4) == 0;
-	struct announce announce;
+	struct ask *k = ctx;
+	struct announcer *a = k->announcer;
+	const struct tracker *t = &a->trackers[k->tracker];
+	struct outcome *o = &k->outcome;
 
-	say_what(a, event, &announce);
-	ret->answered = udp ? ask_udp(a, t, &announce, ret)
-			    : ask_http(a, t, &announce, ret);
-	if (ret->reply.failure[0] != '\0') {
-		error_set(&ret->err, "%s", ret->reply.failure);
-		ret->answered = false;
+	o->answered = is_udp(t->url) ? ask_udp(k, t) : ask_http(k, t);
+	if (o->reply.failure[0] != '\0') {
+		error_set(&o->err, "%s", o->reply.failure);
+		o->answered = false;
 	}
+	pthread_mutex_lock(&a->lock);
+	k->over = true;
+	pthread_cond_signal(&a->changed);
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
 }
+
+/* --- What comes of it: the announcer's thread --- */
 
 static void remember_id(struct tracker *t, const struct announce_reply *reply)
 {
@@ -150,22 +165,100 @@ static void filter_peers(struct outcome *o)
 }
 
 /* Hand on what came; without the lock. */
-static void deliver(struct announcer *a, struct tracker *t,
-	enum announce_event event, struct outcome *o)
+static void deliver(struct announcer *a, struct ask *k)
 {
 	const struct announcer_options *to = &a->options;
+	struct tracker *t = &a->trackers[k->tracker];
+	struct outcome *o = &k->outcome;
+	struct announcer_news news = {
+		.url = t->url, .event = k->announce.event};
+	const struct announce_counts counts = {
+		o->reply.counted, o->reply.seeders, o->reply.leechers};
 
 	if (o->cut_short)
 		return;
+	if (k->scrape) {
+		if (o->answered)
+			to->counts(to->ctx, t->url, &counts);
+		return;
+	}
 	if (!o->answered) {
-		to->report(to->ctx, t->url, event, 0, o->err.text);
+		news.error = o->err.text;
+		to->report(to->ctx, &news);
 		return;
 	}
 	remember_id(t, &o->reply);
 	filter_peers(o);
-	to->report(to->ctx, t->url, event, o->reply.peer_count, NULL);
-	if (event != ANNOUNCE_STOPPED && o->reply.peer_count > 0)
+	news.peers = o->reply.peer_count;
+	news.counts = counts;
+	to->report(to->ctx, &news);
+	if (k->announce.event != ANNOUNCE_STOPPED && o->reply.peer_count > 0)
 		to->peers(to->ctx, o->reply.peers, o->reply.peer_count);
+}
+
+static void note_locked(struct announcer *a, struct ask *k)
+{
+	struct outcome *o = &k->outcome;
+	uint64_t now_ms = clock_ms();
+
+	o->cut_short = !o->answered && a->stopping &&
+		k->announce.event != ANNOUNCE_STOPPED;
+	if (k->scrape)
+		announce_schedule_counted(a->schedule, k->tracker, now_ms);
+	else if (o->answered)
+		announce_schedule_answered(a->schedule, k->tracker, now_ms,
+			o->reply.interval_s, o->reply.min_interval_s,
+			o->reply.counted);
+	else
+		announce_schedule_failed(
+			a->schedule, k->tracker, now_ms, o->reply.retry_s);
+}
+
+/* Take one that is over off the list; NULL: none is. */
+static struct ask *take_over_locked(struct announcer *a)
+{
+	for (struct ask **at = &a->asks; *at != NULL; at = &(*at)->next) {
+		struct ask *k = *at;
+
+		if (!k->over)
+			continue;
+		*at = k->next;
+		note_locked(a, k);
+		return k;
+	}
+	return NULL;
+}
+
+/* --- The announcer's thread --- */
+
+static bool start_thread(pthread_t *ret, void *(*body)(void *), void *ctx)
+{
+	pthread_attr_t attr;
+	bool ok;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	ok = pthread_create(ret, &attr, body, ctx) == 0;
+	pthread_attr_destroy(&attr);
+	return ok;
+}
+
+static void say_what(const struct announcer *a, enum announce_event event,
+	struct announce *ret)
+{
+	*ret = (struct announce){
+		.info_hash = a->options.m->info_hash,
+		.numwant = ANNOUNCE_DEFAULT_NUMWANT,
+	};
+	ret->peer.port = a->options.port;
+	a->options.fill(a->options.ctx, ret);
+	memcpy(ret->peer_id, a->options.peer_id, sizeof(ret->peer_id));
+	ret->key = a->options.key;
+	ret->event = event;
+	ret->compact = true;
+	ret->no_peer_id = true;
+	if (event == ANNOUNCE_STOPPED)
+		ret->numwant = 0;
 }
 
 static void wait_until_locked(struct announcer *a, uint64_t at_ms)
@@ -194,62 +287,120 @@ static uint64_t give_up_locked(
 	return now_ms + (a->stop_ms - now_ms) / (left + 1);
 }
 
-/* Wait for the next thing to do.  False: the end. */
-static bool next_turn(struct announcer *a, struct announce_turn *ret)
+/* On the list, so that announcer_stop finds it. */
+static struct ask *add_ask_locked(struct announcer *a,
+	const struct announce_turn *turn, bool scrape, uint64_t now_ms)
 {
-	enum announce_schedule_step step;
-	uint64_t now_ms;
+	struct ask *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return NULL;
+	k->announcer = a;
+	k->tracker = turn->tracker;
+	k->scrape = scrape;
+	k->announce.event = turn->event;
+	k->give_up_ms = give_up_locked(a, now_ms, turn->left);
+	k->next = a->asks;
+	a->asks = k;
+	return k;
+}
+
+static void begin(struct announcer *a, struct ask *k)
+{
+	say_what(a, k->announce.event, &k->announce);
+	k->has_thread = start_thread(&k->thread, run_ask, k);
+	if (k->has_thread)
+		return;
+	error_set(&k->outcome.err, "no thread to ask it");
+	pthread_mutex_lock(&a->lock);
+	k->over = true;
+	pthread_mutex_unlock(&a->lock);
+}
+
+static void finish(struct announcer *a, struct ask *k)
+{
+	if (k->has_thread)
+		pthread_join(k->thread, NULL);
+	deliver(a, k);
+	free(k);
+}
+
+enum step { BEGIN, FINISH, END };
+
+/* What the schedule says.  False: nothing before `*ret_ms`. */
+static bool step_locked(struct announcer *a, enum step *ret, struct ask **ret_k,
+	uint64_t *ret_ms)
+{
+	uint64_t now_ms = clock_ms();
+	struct announce_turn turn;
+
+	switch (announce_schedule_next(a->schedule, now_ms, &turn)) {
+	case ANNOUNCE_SCHEDULE_ASK:
+		*ret = BEGIN;
+		*ret_ms = now_ms;
+		*ret_k = add_ask_locked(a, &turn, false, now_ms);
+		if (*ret_k == NULL)
+			announce_schedule_failed(
+				a->schedule, turn.tracker, now_ms, 0);
+		return *ret_k != NULL;
+	case ANNOUNCE_SCHEDULE_COUNT:
+		*ret = BEGIN;
+		*ret_ms = now_ms;
+		*ret_k = add_ask_locked(a, &turn, true, now_ms);
+		if (*ret_k == NULL)
+			announce_schedule_counted(
+				a->schedule, turn.tracker, now_ms);
+		return *ret_k != NULL;
+	case ANNOUNCE_SCHEDULE_WAIT:
+		*ret_ms = turn.at_ms;
+		return false;
+	case ANNOUNCE_SCHEDULE_END:
+		*ret = END;
+		return true;
+	}
+	return false;
+}
+
+/* Wait for the next thing to do. */
+static enum step next_step(struct announcer *a, struct ask **ret_k)
+{
+	enum step step = FINISH;
 
 	pthread_mutex_lock(&a->lock);
-	for (;;) {
-		now_ms = clock_ms();
-		step = announce_schedule_next(a->schedule, now_ms, ret);
-		if (step != ANNOUNCE_SCHEDULE_WAIT)
+	while ((*ret_k = take_over_locked(a)) == NULL) {
+		uint64_t at_ms = UINT64_MAX;
+		/* No time for more; those under way are about to give up. */
+		bool late = a->stopping && clock_ms() >= a->stop_ms;
+
+		if (late && a->asks == NULL) {
+			step = END;
 			break;
-		wait_until_locked(a, ret->at_ms);
-	}
-	bool go = step == ANNOUNCE_SCHEDULE_ASK &&
-		!(a->stopping && now_ms >= a->stop_ms);
-	if (go) {
-		a->event = ret->event;
-		a->give_up_ms = give_up_locked(a, now_ms, ret->left);
+		}
+		if (!late && step_locked(a, &step, ret_k, &at_ms))
+			break;
+		wait_until_locked(a, at_ms);
 	}
 	pthread_mutex_unlock(&a->lock);
-	return go;
-}
-
-static void note(struct announcer *a, struct outcome *o)
-{
-	pthread_mutex_lock(&a->lock);
-	o->cut_short =
-		!o->answered && a->stopping && a->event != ANNOUNCE_STOPPED;
-	if (o->answered)
-		announce_schedule_answered(a->schedule, clock_ms(),
-			o->reply.interval_s, o->reply.min_interval_s);
-	else
-		announce_schedule_failed(
-			a->schedule, clock_ms(), o->reply.retry_s);
-	pthread_mutex_unlock(&a->lock);
-}
-
-static void take_turn(struct announcer *a, const struct announce_turn *turn)
-{
-	struct tracker *t = &a->trackers[turn->tracker];
-	struct outcome o = {0};
-
-	ask(a, t, turn->event, &o);
-	note(a, &o);
-	deliver(a, t, turn->event, &o);
+	return step;
 }
 
 static void *run(void *ctx)
 {
 	struct announcer *a = ctx;
-	struct announce_turn turn;
+	struct ask *k;
 
-	while (next_turn(a, &turn))
-		take_turn(a, &turn);
-	return NULL;
+	for (;;) {
+		switch (next_step(a, &k)) {
+		case BEGIN:
+			begin(a, k);
+			break;
+		case FINISH:
+			finish(a, k);
+			break;
+		case END:
+			return NULL;
+		}
+	}
 }
 
 static void add_trackers(const struct metainfo *m, struct tracker *ret_trackers,
@@ -259,19 +410,9 @@ static void add_trackers(const struct metainfo *m, struct tracker *ret_trackers,
 		ret_trackers[i].url = m->trackers[i].url;
 		ret_scheduled[i].tier = m->trackers[i].tier;
 		ret_scheduled[i].dice = random_u32();
+		ret_scheduled[i].can_count = is_udp(m->trackers[i].url) ||
+			http_tracker_scrapes(m->trackers[i].url);
 	}
-}
-
-static bool start_thread(struct announcer *a)
-{
-	pthread_attr_t attr;
-	bool ok;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	ok = pthread_create(&a->thread, &attr, run, a) == 0;
-	pthread_attr_destroy(&attr);
-	return ok;
 }
 
 static void init_lock(struct announcer *a)
@@ -309,7 +450,8 @@ struct announcer *announcer_start(const struct announcer_options *o)
 
 	add_trackers(o->m, a->trackers, scheduled);
 	a->schedule = announce_schedule_create(scheduled, count, clock_ms());
-	a->has_thread = a->schedule != NULL && count > 0 && start_thread(a);
+	a->has_thread = a->schedule != NULL && count > 0 &&
+		start_thread(&a->thread, run, a);
 	if (a->schedule == NULL || (count > 0 && !a->has_thread)) {
 		free_announcer(a);
 		return NULL;
@@ -325,10 +467,29 @@ void announcer_completed(struct announcer *a)
 	pthread_mutex_unlock(&a->lock);
 }
 
-void announcer_hungry(struct announcer *a)
+void announcer_hungry(struct announcer *a, bool hungry)
 {
 	pthread_mutex_lock(&a->lock);
-	announce_schedule_hungry(a->schedule);
+	if (hungry != a->hungry) {
+		a->hungry = hungry;
+		announce_schedule_hungry(a->schedule, hungry);
+		pthread_cond_signal(&a->changed);
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
+void announcer_renew(struct announcer *a)
+{
+	pthread_mutex_lock(&a->lock);
+	announce_schedule_renew(a->schedule);
+	pthread_cond_signal(&a->changed);
+	pthread_mutex_unlock(&a->lock);
+}
+
+void announcer_count(struct announcer *a)
+{
+	pthread_mutex_lock(&a->lock);
+	announce_schedule_count(a->schedule);
 	pthread_cond_signal(&a->changed);
 	pthread_mutex_unlock(&a->lock);
 }
@@ -336,7 +497,6 @@ void announcer_hungry(struct announcer *a)
 void announcer_stop(struct announcer *a, unsigned timeout_ms)
 {
 	uint64_t now_ms = clock_ms();
-	uint64_t give_up_ms = now_ms;
 
 	pthread_mutex_lock(&a->lock);
 	if (a->stopping)
@@ -344,13 +504,18 @@ void announcer_stop(struct announcer *a, unsigned timeout_ms)
 	a->stopping = true;
 	a->stop_ms = now_ms + timeout_ms;
 	announce_schedule_stop(a->schedule);
+	for (struct ask *k = a->asks; k != NULL; k = k->next) {
+		unsigned left_ms = k->scrape ? 0 : GRACE_MS;
 
-	/* A `completed` on its way would have to be sent again if it were cut
-	 * off, and might then be counted twice. */
-	if (a->event == ANNOUNCE_COMPLETED)
-		give_up_ms += timeout_ms / 2;
-	if (give_up_ms < a->give_up_ms)
-		a->give_up_ms = give_up_ms;
+		/* A `completed` on its way would have to be sent again if it
+		 * were cut off, and might then be counted twice. */
+		if (k->announce.event == ANNOUNCE_COMPLETED)
+			left_ms = timeout_ms / 2;
+		if (left_ms > timeout_ms)
+			left_ms = timeout_ms;
+		if (now_ms + left_ms < k->give_up_ms)
+			k->give_up_ms = now_ms + left_ms;
+	}
 	pthread_cond_signal(&a->changed);
 out:
 	pthread_mutex_unlock(&a->lock);

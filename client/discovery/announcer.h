@@ -15,8 +15,18 @@ struct metainfo;
  * one that answers moves to the front of its tier (BEP 12); back-off on
  * failure (15 s, doubling to 1 h, and no more than 5 tries in the first 20 s
  * over all trackers).  Which tracker is due when is pure and tested with time
- * as a number (announce_schedule.h). */
+ * as a number (announce_schedule.h).  Each that is asked has a short-lived
+ * thread, so that one that hangs holds up no other. */
 struct announcer;
+
+/* How an announce went. */
+struct announcer_news {
+	const char *url;
+	enum announce_event event;
+	const char *error; /* NULL: it went well, and the rest counts */
+	size_t peers;      /* addresses that came */
+	struct announce_counts counts;
+};
 
 struct announcer_options {
 	const struct metainfo *m; /* outlives the announcer */
@@ -33,9 +43,11 @@ struct announcer_options {
 	/* Addresses came; already checked with endpoint_dialable(), and
 	 * loopback ones left out unless the tracker is on loopback too. */
 	void (*peers)(void *ctx, const struct endpoint *peers, size_t count);
-	/* An announce ended: error NULL = it went well, with `count` peers. */
-	void (*report)(void *ctx, const char *url, enum announce_event event,
-		size_t count, const char *error);
+	/* An announce ended. */
+	void (*report)(void *ctx, const struct announcer_news *news);
+	/* What announcer_count asked for came. */
+	void (*counts)(
+		void *ctx, const char *url, const struct announce_counts *c);
 };
 
 /* NULL: out of memory or no thread.  A torrent without trackers has an
@@ -46,13 +58,23 @@ struct announcer *announcer_start(const struct announcer_options *o);
  * incomplete: the caller sees to that). */
 void announcer_completed(struct announcer *a);
 
-/* More peers are wanted soon (the client has run out): announce again when the
- * tracker's min interval (60 s if it names none) allows it. */
-void announcer_hungry(struct announcer *a);
+/* Whether the client has run out of peers, from now on: while it has, it
+ * announces again when the tracker's min interval (60 s if it names none)
+ * allows it, and to trackers that do not know it yet. */
+void announcer_hungry(struct announcer *a, bool hungry);
 
-/* Begin to end: cancel what is under way, send `stopped` to the trackers that
- * know us (each at most once), for at most `timeout_ms` over all.  Returns at
- * once, so that many torrents stop side by side.  Only the first call counts.
+/* What `fill` says of our port has changed: the tracker is told at the min
+ * interval. */
+void announcer_renew(struct announcer *a);
+
+/* It is of interest how many peers there are: ask the tracker that answered
+ * last (a scrape), if it can be asked that and has not said it in 5 minutes. */
+void announcer_count(struct announcer *a);
+
+/* Begin to end: cancel what is under way and not answered in a moment, send
+ * `stopped` to the trackers that know us (each at most once), for at most
+ * `timeout_ms` over all.  Returns at once, so that many torrents stop side by
+ * side.  Only the first call counts.
  */
 void announcer_stop(struct announcer *a, unsigned timeout_ms);
 

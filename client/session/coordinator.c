@@ -321,8 +321,8 @@ static void look_after(
 		(st->state == STATE_LEECHING || st->state == STATE_FETCHING) &&
 		peer_book_count(c->book, st->index) < HUNGRY_ADDRESSES &&
 		worker_pool_counts(c->pool, st->index).connected == 0;
-	if (hungry && st->announcer)
-		announcer_hungry(st->announcer);
+	if (st->announcer)
+		announcer_hungry(st->announcer, hungry);
 	tell_dht(c, st, hungry);
 	tell_lsd(c, st);
 	if (st->state == STATE_DONE || st->state == STATE_FAILED)
@@ -367,7 +367,11 @@ static void tell_stall(
 		w->stall[0] = '\0';
 		return;
 	}
-	if (now_ms - w->moved_ms < STALL_MS || torrent_complete(st->torrent))
+	if (torrent_complete(st->torrent))
+		return;
+	if (now_ms - w->moved_ms >= STALL_COUNT_MS && st->announcer)
+		announcer_count(st->announcer);
+	if (now_ms - w->moved_ms < STALL_MS)
 		return;
 	session_torrent_said(st, WORD_OF_TRACKER, tracker);
 	session_torrent_said(st, WORD_OF_WEB_SEED, web_seed);
@@ -384,6 +388,7 @@ static void tell_stall(
 	};
 	facts.sources.tracker = tracker;
 	facts.sources.web_seed = web_seed;
+	facts.sources.counts = session_torrent_counts(st);
 	stall_reason(&facts, reason);
 	if (strcmp(reason, w->stall) == 0 &&
 		now_ms - w->told_ms < STALL_REPEAT_MS)
@@ -391,7 +396,9 @@ static void tell_stall(
 	memcpy(w->stall, reason, sizeof(w->stall));
 	w->told_ms = now_ms;
 	session_torrent_emit(st,
-		&(struct event){.kind = EVENT_STALLED, .text.message = reason});
+		&(struct event){.kind = EVENT_STALLED,
+			.stalled = {.reason = reason,
+				.counts = facts.sources.counts}});
 }
 
 static double smooth(double before, double now, double seconds)

@@ -100,6 +100,7 @@ struct event {
 			const char *url;
 			enum announce_event sent;
 			size_t peers;
+			struct announce_counts counts;
 			const char *error; /* NULL: it went well */
 		} announce;
 		struct {
@@ -113,6 +114,10 @@ struct event {
 			uint64_t done;
 			uint64_t total;
 		} stopped;
+		struct {
+			const char *reason;
+			struct announce_counts counts; /* by a tracker */
+		} stalled;
 		struct {
 			const char *message; /* "WHAT: WHY" */
 		} text;                      /* ERROR, WARNING */

@@ -75,27 +75,48 @@ static const char *url_host(const char *url, int *ret_len)
 	return start;
 }
 
-static void report_announce(void *arg, const char *url,
-	enum announce_event event, size_t count, const char *error)
+/* For people: how it stands with the trackers.  That one fails is of no
+ * interest while another answers. */
+static void keep_word(
+	struct session_torrent *st, const struct announcer_news *news)
 {
-	struct session_torrent *st = arg;
-
 	int host_len;
-	const char *host = url_host(url, &host_len);
+	const char *host = url_host(news->url, &host_len);
 
-	if (error)
+	if (news->error && st->tracker_url && st->tracker_url != news->url)
+		return;
+	st->tracker_url = news->error ? NULL : news->url;
+	session_torrent_keep_counts(st, &news->counts);
+	if (news->error)
 		session_torrent_say(st, WORD_OF_TRACKER, "tracker %.*s: %s",
-			host_len, host, error);
+			host_len, host, news->error);
 	else
 		session_torrent_say(st, WORD_OF_TRACKER,
 			"tracker %.*s gave %zu address%s", host_len, host,
-			count, count == 1 ? "" : "es");
-	session_torrent_emit(arg,
+			news->peers, news->peers == 1 ? "" : "es");
+}
+
+static void report_announce(void *arg, const struct announcer_news *news)
+{
+	struct session_torrent *st = arg;
+
+	keep_word(st, news);
+	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_ANNOUNCE,
-			.announce = {.url = url,
-				.sent = event,
-				.peers = count,
-				.error = error}});
+			.announce = {.url = news->url,
+				.sent = news->event,
+				.peers = news->peers,
+				.counts = news->counts,
+				.error = news->error}});
+}
+
+static void take_counts(
+	void *arg, const char *url, const struct announce_counts *counts)
+{
+	struct session_torrent *st = arg;
+
+	if (st->tracker_url == url)
+		session_torrent_keep_counts(st, counts);
 }
 
 void peer_sources_track(struct peer_sources *p, struct session_torrent *st)
@@ -109,6 +130,7 @@ void peer_sources_track(struct peer_sources *p, struct session_torrent *st)
 		.fill = fill_announce,
 		.peers = take_peers,
 		.report = report_announce,
+		.counts = take_counts,
 	};
 
 	memcpy(o.peer_id, p->context->peer_id, PEER_ID_SIZE);
@@ -247,7 +269,7 @@ static void on_mapped(
 	for (size_t i = 0; other && i < p->context->torrent_count; i++) {
 		struct announcer *a = p->context->torrents[i].announcer;
 		if (a)
-			announcer_hungry(a);
+			announcer_renew(a);
 	}
 }
 

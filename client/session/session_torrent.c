@@ -178,6 +178,22 @@ void session_torrent_said(struct session_torrent *st,
 	pthread_mutex_unlock(&st->lock);
 }
 
+void session_torrent_keep_counts(
+	struct session_torrent *st, const struct announce_counts *counts)
+{
+	pthread_mutex_lock(&st->lock);
+	st->counts = *counts;
+	pthread_mutex_unlock(&st->lock);
+}
+
+struct announce_counts session_torrent_counts(struct session_torrent *st)
+{
+	pthread_mutex_lock(&st->lock);
+	struct announce_counts counts = st->counts;
+	pthread_mutex_unlock(&st->lock);
+	return counts;
+}
+
 static void tell_coordinator(struct session_torrent *st,
 	enum candidate_source source, const struct endpoint *address)
 {

@@ -11,6 +11,7 @@
 #include "client/session/session.h"
 #include "client/torrent/piece_order.h"
 #include "client/torrent/selection.h"
+#include "shared/announce.h"
 #include "shared/error.h"
 #include "shared/metainfo.h"
 
@@ -56,6 +57,8 @@ struct session_torrent {
 	struct storage *storage; /* NULL while FETCHING, as the next one */
 	struct torrent *torrent;
 	struct announcer *_Atomic announcer; /* from when peers are wanted on */
+	const char *tracker_url; /* who answered last, NULL: it failed since;
+				  * the announcer's thread's */
 	struct web_seeds *web_seeds;       /* while it is leeched; NULL: none */
 	_Atomic uint32_t banned_web_seeds; /* bit N: at place N of its list */
 
@@ -83,7 +86,8 @@ struct session_torrent {
 
 	pthread_mutex_t lock;
 	/* Guarded by `lock`. */
-	struct error error; /* why it failed */
+	struct error error;            /* why it failed */
+	struct announce_counts counts; /* by the tracker that answered last */
 	char words[SESSION_TORRENT_WORDS][SESSION_TORRENT_WORD_SIZE];
 };
 
@@ -145,5 +149,10 @@ void session_torrent_say(struct session_torrent *st,
 	__attribute__((format(printf, 3, 4)));
 void session_torrent_said(struct session_torrent *st,
 	enum session_torrent_word word, char ret[SESSION_TORRENT_WORD_SIZE]);
+
+/* How many peers there are: keep it; what was kept. */
+void session_torrent_keep_counts(
+	struct session_torrent *st, const struct announce_counts *counts);
+struct announce_counts session_torrent_counts(struct session_torrent *st);
 
 #endif

@@ -6,7 +6,19 @@
 #include "shared/writer.h"
 
 /* What does not fit is left out. */
-enum { SOURCES_SIZE = STALL_TEXT_SIZE - 100 };
+enum { SOURCES_SIZE = STALL_TEXT_SIZE - 100, COUNTS_SIZE = 80 };
+
+/* What a tracker counts, us among them. */
+static void write_counts(struct writer *w, const struct stall_sources *s)
+{
+	const struct announce_counts *c = &s->counts;
+
+	if (c->known)
+		writer_format(w,
+			" counts %" PRIu32 " seed%s, %" PRIu32 " leech%s",
+			c->seeders, c->seeders == 1 ? "" : "s", c->leechers,
+			c->leechers == 1 ? "" : "es");
+}
 
 static void write_tracker(struct writer *w, const struct stall_sources *s)
 {
@@ -16,6 +28,9 @@ static void write_tracker(struct writer *w, const struct stall_sources *s)
 		writer_text(w, "no tracker has answered yet");
 	else
 		writer_text(w, s->tracker);
+	if (s->counts.known)
+		writer_text(w, " and");
+	write_counts(w, s);
 }
 
 static void write_dht(struct writer *w, const struct stall_sources *s)
@@ -73,9 +88,15 @@ static void write_sources(const struct stall_sources *s, char ret[SOURCES_SIZE])
 const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 {
 	char sources[SOURCES_SIZE];
+	char counts[COUNTS_SIZE];
+	struct writer w = writer_of(counts, sizeof(counts) - 1);
 	unsigned asked = f->offering - f->choking - f->limited;
 
 	write_sources(&f->sources, sources);
+	if (f->sources.counts.known)
+		writer_text(&w, "; the tracker");
+	write_counts(&w, &f->sources);
+	counts[writer_len(&w)] = '\0';
 	if (f->connected == 0 && f->addresses == 0 && !f->dialling)
 		snprintf(ret, STALL_TEXT_SIZE, "no peers are known: %s",
 			sources);
@@ -86,8 +107,9 @@ const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 			f->addresses, sources);
 	else if (f->offering == 0)
 		snprintf(ret, STALL_TEXT_SIZE,
-			"piece %u has no copies among %u %s", f->missing,
-			f->connected, f->connected == 1 ? "peer" : "peers");
+			"piece %u has no copies among %u %s%s", f->missing,
+			f->connected, f->connected == 1 ? "peer" : "peers",
+			counts);
 	else if (f->choking >= f->offering)
 		snprintf(ret, STALL_TEXT_SIZE,
 			f->offering == 1

@@ -5,11 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/announce.h"
+
 /* Why is nothing coming?  Out of the client's own counters, in one line for a
  * person.  Pure. */
 
 enum {
 	STALL_MS = 10 * 1000,        /* nothing came for so long */
+	STALL_COUNT_MS = 7 * 1000,   /* then what is still to be asked is */
 	STALL_REPEAT_MS = 60 * 1000, /* the same reason is told again */
 	STALL_TEXT_SIZE = 512,
 };
@@ -19,10 +22,11 @@ struct stall_sources {
 	bool private;        /* then there are the tracker and web seeds only */
 	size_t trackers;     /* that the torrent names */
 	const char *tracker; /* how the last announce went; "": none ended */
-	bool dht;            /* it is in use, */
-	size_t dht_nodes;    /* with so many nodes, ... */
-	uint64_t dht_heard;  /* ... who told us of so many addresses */
-	bool lsd;            /* in use */
+	struct announce_counts counts; /* by that tracker */
+	bool dht;                      /* it is in use, */
+	size_t dht_nodes;              /* with so many nodes, ... */
+	uint64_t dht_heard; /* ... who told us of so many addresses */
+	bool lsd;           /* in use */
 	uint64_t lsd_heard;
 	uint64_t pex_heard;   /* addresses by other peers */
 	size_t web_seeds;     /* that the torrent names */

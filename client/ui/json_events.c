@@ -130,6 +130,15 @@ static void put_piece(struct event_line *line, const struct event *event)
 		put_endpoint(line, "peer", &event->piece.address);
 }
 
+static void put_counts(
+	struct event_line *line, const struct announce_counts *counts)
+{
+	if (!counts->known)
+		return;
+	event_line_number(line, "seeders", counts->seeders);
+	event_line_number(line, "leechers", counts->leechers);
+}
+
 static void put_announce(struct event_line *line, const struct event *event)
 {
 	char text[SHOWN_SIZE];
@@ -144,6 +153,16 @@ static void put_announce(struct event_line *line, const struct event *event)
 				event->announce.error, text, sizeof(text)));
 	else
 		event_line_number(line, "peers", event->announce.peers);
+	put_counts(line, &event->announce.counts);
+}
+
+static void put_stalled(struct event_line *line, const struct event *event)
+{
+	char text[SHOWN_SIZE];
+
+	event_line_text(line, "reason",
+		hide_keys_in_text(event->stalled.reason, text, sizeof(text)));
+	put_counts(line, &event->stalled.counts);
 }
 
 static void put_complete(struct event_line *line, const struct event *event)
@@ -174,8 +193,6 @@ static void put_mapped(struct event_line *line, const struct event *event)
 
 static void put_keys(struct event_line *line, const struct event *event)
 {
-	char text[SHOWN_SIZE];
-
 	switch (event->kind) {
 	case EVENT_LISTENING:
 		event_line_number(line, "port", event->listening.port);
@@ -217,9 +234,7 @@ static void put_keys(struct event_line *line, const struct event *event)
 		put_mapped(line, event);
 		break;
 	case EVENT_STALLED:
-		event_line_text(line, "reason",
-			hide_keys_in_text(
-				event->text.message, text, sizeof(text)));
+		put_stalled(line, event);
 		break;
 	}
 }

@@ -603,7 +603,7 @@ static void tell(
 		log_warning("%s", message);
 		break;
 	case EVENT_STALLED:
-		hide_keys_in_text(event->text.message, open, sizeof(open));
+		hide_keys_in_text(event->stalled.reason, open, sizeof(open));
 		text_escape_str(open, message, sizeof(message));
 		log_warning("%s: nothing is coming: %s", name, message);
 		break;

@@ -118,13 +118,37 @@ def test_the_next_tier_takes_over_from_a_bad_tracker(lab, pair):
     finish_equal(lab.leech(torrent, lab.path("out")), pair.content, lab.path("out"), timeout=15)
 
 
-@pytest.mark.slow
-def test_a_hanging_tracker_is_passed_over_within_30_seconds(lab, pair):
-    bad = lab.http_tracker(answer=lambda a: hang)
+@pytest.mark.parametrize("hanging", [hang, trickle])
+def test_a_hanging_tracker_holds_up_no_other(lab, pair, hanging):
+    """The next tier is asked after some seconds, while the first one is still waited for; and only who knows us is told the end."""
+    bad = lab.http_tracker(answer=lambda a: hanging)
     good = lab.http_tracker()
     torrent = pair.torrent([[bad.url], [good.url]])
     good.peers.append(pair.seeder.address)
-    finish_equal(lab.leech(torrent, lab.path("out")), pair.content, lab.path("out"), timeout=36)
+    finish_equal(lab.leech(torrent, lab.path("out")), pair.content, lab.path("out"), timeout=8)
+    assert [a.event for a in bad.announces] == ["started"]
+    assert [a.event for a in good.announces] == ["started", "completed", "stopped"]
+
+
+@pytest.mark.slow
+def test_three_hanging_trackers_are_passed_over_within_15_seconds(lab, pair):
+    bad = [lab.http_tracker(answer=lambda a: hang) for _ in range(3)]
+    good = lab.http_tracker()
+    torrent = pair.torrent([[b.url] for b in bad] + [[good.url]])
+    good.peers.append(pair.seeder.address)
+    leech = lab.leech(torrent, lab.path("out"))
+    finish_equal(leech, pair.content, lab.path("out"), timeout=15)
+
+
+@pytest.mark.slow
+def test_a_tracker_that_knows_nobody_is_not_the_last_to_be_asked(lab, pair):
+    """Not before 20 s, for tiers have their order (BEP 12)."""
+    empty, good = lab.http_tracker(), lab.http_tracker()
+    torrent = pair.torrent([[empty.url], [good.url]])
+    good.peers.append(pair.seeder.address)
+    finish_equal(lab.leech(torrent, lab.path("out")), pair.content, lab.path("out"), timeout=30)
+    assert good.announces[0].time - empty.announces[0].time > 15
+    assert [a.event for t in (empty, good) for a in t.announces if a.path == "/announce"] == 2 * ["started", "completed", "stopped"]
 
 
 def test_bad_entries_are_skipped_one_by_one(lab, pair):

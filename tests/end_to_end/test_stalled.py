@@ -1,12 +1,13 @@
 """Why is nothing coming?  The `stalled` event says it, from what the client knows itself."""
 import os
+import time
 
 import pytest
 
 from dhtnode import DhtNode
 from fakepeer import mute
 from programs import patience
-from torrents import noise
+from torrents import bencode, noise
 
 PIECE = 32768
 
@@ -20,7 +21,7 @@ def stalled(lab):
 
     def start(peers=(), announce=None):
         made = lab.torrent(content, PIECE, announce) if announce else torrent
-        leech = lab.leech(made, lab.path("out"), peers=[p(made) for p in peers])
+        start.leech = leech = lab.leech(made, lab.path("out"), peers=[p(made) for p in peers])
         return leech.wait_for("stalled", timeout=25)["reason"]
     start.lab, start.content = lab, noise(8 * PIECE)
     return start
@@ -37,6 +38,58 @@ def test_nobody_is_known(lab, stalled):
 def test_what_the_tracker_said_about_it(lab, stalled):
     tracker = lab.http_tracker(answer=lambda *_: b"d14:failure reason9:not todaye")
     assert stalled(announce=tracker.url) == "no peers are known: tracker 127.0.0.1:%d: not today; no DHT; no LSD" % tracker.port
+
+
+def say(scraped=None, **more):
+    """An answer with no peers; and what /scrape says, if it may be asked."""
+    def answer(announce):
+        if announce.path != "/scrape":
+            return bencode({"interval": 1800, "peers": b"", **more})
+        return bencode({"files": {announce.keys["info_hash"]: scraped}})
+    return answer
+
+
+def test_how_many_there_are_by_the_tracker(lab, stalled):
+    tracker = lab.http_tracker(answer=say(complete=1, incomplete=3))
+    host = "127.0.0.1:%d" % tracker.port
+    assert stalled(announce=tracker.url) == \
+        "no peers are known: tracker %s gave 0 addresses and counts 1 seed, 3 leeches; no DHT; no LSD" % host
+    assert len(tracker.announces) == 1  # there is nothing to scrape for
+    event = stalled.leech.find("stalled")
+    assert (event["seeders"], event["leechers"]) == (1, 3)
+    event = stalled.leech.find("announce")
+    assert (event["seeders"], event["leechers"]) == (1, 3)
+
+
+def test_how_many_there_are_is_asked_if_the_answer_does_not_say_it(lab, stalled):
+    tracker = lab.http_tracker(answer=say({b"complete": 0, b"incomplete": 2, b"downloaded": 9}))
+    host = "127.0.0.1:%d" % tracker.port
+    assert stalled(announce=tracker.url + "?key=1") == \
+        "no peers are known: tracker %s gave 0 addresses and counts 0 seeds, 2 leeches; no DHT; no LSD" % host
+    assert [a.path for a in tracker.announces] == ["/announce", "/scrape"]
+    assert tracker.announces[1]["key"] == "1" and "seeders" not in stalled.leech.find("announce")
+
+
+def test_a_tracker_that_cannot_count_is_not_asked_to(lab, stalled):
+    tracker = lab.http_tracker(answer=say())
+    url = tracker.url.replace("/announce", "/a")
+    assert stalled(announce=url) == "no peers are known: tracker 127.0.0.1:%d gave 0 addresses; no DHT; no LSD" % tracker.port
+    assert [a.path for a in tracker.announces] == ["/a"]
+
+
+def test_a_scrape_that_hangs_holds_up_nothing(lab, stalled):
+    tracker = lab.http_tracker(answer=lambda a: say()(a) if a.path == "/announce" else lambda handler: time.sleep(patience(60)))
+    assert "gave 0 addresses; no DHT" in stalled(announce=tracker.url)
+    assert [a.path for a in tracker.announces] == ["/announce", "/scrape"]
+    start = time.monotonic()
+    assert stalled.leech.terminate() == 1 and time.monotonic() - start < patience(5)
+    assert [a.event for a in tracker.announces] == ["started", "", "stopped"]
+
+
+def test_that_one_tracker_fails_is_not_told_while_another_answers(lab, stalled):
+    bad, good = lab.http_tracker(answer=lambda a: lambda handler: time.sleep(patience(4))), lab.http_tracker()
+    reason = stalled(announce=[[bad.url], [good.url]])
+    assert "tracker 127.0.0.1:%d gave 0 addresses" % good.port in reason
 
 
 def test_a_key_in_what_the_tracker_said_is_not_told(lab, stalled):

@@ -172,6 +172,15 @@ def test_a_bad_tracker_holds_up_neither_the_download_nor_the_end(lab, content, c
     assert tracker.connects == 1
 
 
+def test_a_mute_tracker_holds_up_no_other(lab, content):
+    mute = lab.serve(UdpTracker(answer=BAD["mute"]))
+    good = lab.serve(UdpTracker())
+    torrent = lab.torrent(content, announce=[[mute.url], [good.url]])
+    good.peers.append(lab.seeder(torrent, content.read_bytes()).address)
+    finish_equal(lab.leech(torrent, lab.path("out")), content, lab.path("out"), timeout=8)
+    assert mute.connects == 1
+
+
 def test_the_words_of_an_error_packet_are_told(lab, content):
     tracker = lab.serve(UdpTracker(answer=lambda t, r: struct.pack(">II", ERROR, r["transaction"]) + b"go\x1b[2J away\n\0"))
     leech = lab.leech(lab.torrent(content, announce=tracker.url), lab.path("out"))

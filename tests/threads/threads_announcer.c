@@ -28,14 +28,17 @@ static void peers(void *ctx, const struct endpoint *list, size_t count)
 	told += (unsigned)count;
 }
 
-static void report(void *ctx, const char *url, enum announce_event event,
-	size_t count, const char *error)
+static void report(void *ctx, const struct announcer_news *news)
+{
+	(void)ctx;
+	failed += news->error != NULL;
+}
+
+static void counts(void *ctx, const char *url, const struct announce_counts *c)
 {
 	(void)ctx;
 	(void)url;
-	(void)event;
-	(void)count;
-	failed += error != NULL;
+	told += c->seeders + c->leechers;
 }
 
 static void answer(struct http_server *s, int fd, const char *request)
@@ -58,12 +61,14 @@ static bool one_round(const struct metainfo *m)
 			.fill = fill,
 			.peers = peers,
 			.report = report,
+			.counts = counts,
 		});
 		if (all[i] == NULL)
 			return false;
 	}
 	for (size_t i = 0; i < TORRENTS; i++) {
-		announcer_hungry(all[i]);
+		announcer_hungry(all[i], true);
+		announcer_count(all[i]);
 		announcer_completed(all[i]);
 	}
 	for (size_t i = 0; i < TORRENTS; i++)

@@ -15,7 +15,7 @@ static struct announce_schedule *schedule(const unsigned *tiers, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		t[i] = (struct announce_schedule_tracker){
-			tiers[i], (uint32_t)i};
+			tiers[i], (uint32_t)i, true};
 	return announce_schedule_create(t, count, 0);
 }
 
@@ -28,7 +28,7 @@ static struct announce_schedule *one_tracker(void)
  * to be asked; then it goes like this. */
 struct line {
 	double at_s;
-	enum { NO_SIGN, COMPLETED, HUNGRY, STOP } sign;
+	enum { NO_SIGN, COMPLETED, HUNGRY, SATED, RENEW, STOP } sign;
 	size_t tracker;
 	enum announce_event event;
 	enum { ANSWERED, FAILED } result;
@@ -44,7 +44,13 @@ static void give_sign(struct announce_schedule *s, const struct line *l)
 		announce_schedule_completed(s);
 		break;
 	case HUNGRY:
-		announce_schedule_hungry(s);
+		announce_schedule_hungry(s, true);
+		break;
+	case SATED:
+		announce_schedule_hungry(s, false);
+		break;
+	case RENEW:
+		announce_schedule_renew(s);
 		break;
 	case STOP:
 		announce_schedule_stop(s);
@@ -57,9 +63,10 @@ static void give_result(struct announce_schedule *s, const struct line *l)
 	uint64_t now = (uint64_t)(l->at_s * 1000);
 
 	if (l->result == ANSWERED)
-		announce_schedule_answered(s, now, l->interval_s, l->min_s);
+		announce_schedule_answered(
+			s, l->tracker, now, l->interval_s, l->min_s, false);
 	else
-		announce_schedule_failed(s, now, l->min_s);
+		announce_schedule_failed(s, l->tracker, now, l->min_s);
 }
 
 /* The sign is given right after the line before; until its time there must be
@@ -147,7 +154,7 @@ Test(announce_schedule, keeps_intervals_between_a_minute_and_a_day)
 
 		announce_schedule_next(s, 0, &turn);
 		announce_schedule_answered(
-			s, 500, cases[i].interval_s, cases[i].min_s);
+			s, 0, 500, cases[i].interval_s, cases[i].min_s, false);
 		cr_expect_eq(announce_schedule_next(s, 500, &turn),
 			ANNOUNCE_SCHEDULE_WAIT);
 		cr_expect_eq(turn.at_ms, 500 + cases[i].wait_s * 1000,
@@ -161,9 +168,9 @@ Test(announce_schedule, hunger_is_stilled_at_the_min_interval)
 	static const struct line lines[] = {
 		{0, 0, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 300},
 		{300, HUNGRY, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
-		{360, HUNGRY, 0, ANNOUNCE_NONE, ANSWERED, 1800, 10},
-		{420, HUNGRY, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
-		{2220, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0}, /* once only */
+		{360, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 10},
+		{420, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
+		{2220, SATED, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
 	};
 	struct announce_schedule *s = one_tracker();
 
@@ -185,7 +192,7 @@ Test(announce_schedule, a_dead_tracker_is_tried_ever_less)
 		{3825, 0, 0, ANNOUNCE_STARTED, FAILED, 0, 0},
 		{7425, 0, 0, ANNOUNCE_STARTED, FAILED, 0, 0}, /* an hour */
 		{11025, 0, 0, ANNOUNCE_STARTED, ANSWERED, 600, 0},
-		{11625, 0, 0, ANNOUNCE_NONE, FAILED, 0, 0},
+		{11625, SATED, 0, ANNOUNCE_NONE, FAILED, 0, 0},
 		{11640, 0, 0, ANNOUNCE_NONE, FAILED, 0, 0}, /* from the start */
 	};
 	struct announce_schedule *s = one_tracker();
@@ -207,7 +214,7 @@ Test(announce_schedule, a_tracker_may_say_when_to_try_again)
 
 	TELL(s, lines);
 	expect_step(s, 7515 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
-	announce_schedule_hungry(s);
+	announce_schedule_hungry(s, true);
 	announce_schedule_completed(s);
 	expect_step(s, 99999 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
 	announce_schedule_stop(s);
@@ -218,7 +225,7 @@ Test(announce_schedule, a_tracker_may_say_when_to_try_again)
 Test(announce_schedule, the_dice_decide_within_a_tier_only)
 {
 	static const struct announce_schedule_tracker trackers[] = {
-		{1, 0}, {0, 9}, {0, 3}, {0, 5}};
+		{1, 0, true}, {0, 9, true}, {0, 3, true}, {0, 5, true}};
 	static const struct line lines[] = {
 		{0, 0, 2, ANNOUNCE_STARTED, FAILED, 0, 0},
 		{0, 0, 3, ANNOUNCE_STARTED, FAILED, 0, 0},
@@ -289,14 +296,14 @@ Test(announce_schedule, completion_during_started_counts_if_it_arrives)
 
 	announce_schedule_next(s, 0, &turn);
 	announce_schedule_completed(s);
-	announce_schedule_answered(s, 0, 100, 0);
+	announce_schedule_answered(s, 0, 0, 100, 0, false);
 	TELL(s, arrived);
 	announce_schedule_destroy(s);
 
 	s = one_tracker();
 	announce_schedule_next(s, 0, &turn);
 	announce_schedule_completed(s);
-	announce_schedule_failed(s, 0, 0);
+	announce_schedule_failed(s, 0, 0, 0);
 	TELL(s, lost);
 	announce_schedule_destroy(s);
 }
@@ -325,7 +332,7 @@ Test(announce_schedule, a_completed_that_is_owed_goes_before_stopped)
 	struct announce_turn turn;
 
 	announce_schedule_next(s, 0, &turn);
-	announce_schedule_answered(s, 0, 100, 0);
+	announce_schedule_answered(s, 0, 0, 100, 0, false);
 	announce_schedule_completed(s);
 	announce_schedule_stop(s);
 
@@ -333,12 +340,31 @@ Test(announce_schedule, a_completed_that_is_owed_goes_before_stopped)
 		announce_schedule_next(s, 0, &turn), ANNOUNCE_SCHEDULE_ASK);
 	cr_expect_eq(turn.event, ANNOUNCE_COMPLETED);
 	cr_expect_eq(turn.left, 1);
-	announce_schedule_failed(s, 0, 0); /* no second try */
+	announce_schedule_failed(s, 0, 0, 0); /* no second try */
 	cr_expect_eq(
 		announce_schedule_next(s, 0, &turn), ANNOUNCE_SCHEDULE_ASK);
 	cr_expect_eq(turn.event, ANNOUNCE_STOPPED);
 	cr_expect_eq(turn.left, 0);
-	announce_schedule_failed(s, 0, 0);
+	announce_schedule_failed(s, 0, 0, 0);
+	expect_step(s, 0, ANNOUNCE_SCHEDULE_END, 0);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, a_download_that_nobody_heard_of_is_told_to_one)
+{
+	static const struct line lines[] = {
+		{0, STOP, 0, ANNOUNCE_STARTED, ANSWERED, 100, 0},
+		{0, 0, 0, ANNOUNCE_STOPPED, ANSWERED, 100, 0},
+	};
+	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+
+	announce_schedule_completed(s);
+	TELL(s, lines);
+	expect_step(s, 0, ANNOUNCE_SCHEDULE_END, 0);
+	announce_schedule_destroy(s);
+
+	s = one_tracker(); /* not complete */
+	announce_schedule_stop(s);
 	expect_step(s, 0, ANNOUNCE_SCHEDULE_END, 0);
 	announce_schedule_destroy(s);
 }
@@ -348,11 +374,194 @@ Test(announce_schedule, without_trackers_there_is_nothing_to_do)
 	struct announce_schedule *s = schedule(NULL, 0);
 
 	expect_step(s, 0, ANNOUNCE_SCHEDULE_WAIT, NEVER);
-	announce_schedule_hungry(s);
+	announce_schedule_hungry(s, true);
 	announce_schedule_completed(s);
 	expect_step(s, 1, ANNOUNCE_SCHEDULE_WAIT, NEVER);
 	announce_schedule_stop(s);
 	expect_step(s, 2, ANNOUNCE_SCHEDULE_END, 0);
+	announce_schedule_destroy(s);
+}
+
+static struct announce_turn ask_at(struct announce_schedule *s, double at_s)
+{
+	struct announce_turn turn = {.tracker = MAX};
+
+	cr_assert_eq(announce_schedule_next(s, (uint64_t)(at_s * 1000), &turn),
+		ANNOUNCE_SCHEDULE_ASK, "at %f s", at_s);
+	return turn;
+}
+
+Test(announce_schedule, a_tracker_that_hangs_holds_up_no_other)
+{
+	struct announce_schedule *s = schedule((unsigned[]){0, 1, 1}, 3);
+
+	cr_expect_eq(ask_at(s, 0).tracker, 0);
+	expect_step(s, 0, ANNOUNCE_SCHEDULE_WAIT, 3 * SECOND);
+	cr_expect_eq(ask_at(s, 3).tracker, 1);
+	expect_step(s, 3 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 6 * SECOND);
+	/* One answers, and all is quiet; the other may do so yet. */
+	announce_schedule_answered(s, 1, 4 * SECOND, 100, 0, false);
+	expect_step(s, 4 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 104 * SECOND);
+	announce_schedule_answered(s, 0, 24 * SECOND, 200, 0, false);
+	expect_step(s, 24 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 224 * SECOND);
+	/* Both know us. */
+	announce_schedule_stop(s);
+	cr_expect_eq(ask_at(s, 30).event, ANNOUNCE_STOPPED);
+	cr_expect_eq(ask_at(s, 30).event, ANNOUNCE_STOPPED);
+	expect_step(s, 30 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
+	announce_schedule_failed(s, 0, 31 * SECOND, 0);
+	announce_schedule_failed(s, 1, 31 * SECOND, 0);
+	expect_step(s, 31 * SECOND, ANNOUNCE_SCHEDULE_END, 0);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, one_that_was_overtaken_and_fails_waits_like_others)
+{
+	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+
+	ask_at(s, 0);
+	announce_schedule_failed(s, ask_at(s, 3).tracker, 4 * SECOND, 0);
+	/* There is nobody but the second until the first is over. */
+	expect_step(s, 4 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 19 * SECOND);
+	announce_schedule_failed(s, 0, 10 * SECOND, 0);
+	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 19 * SECOND);
+	announce_schedule_failed(s, ask_at(s, 19).tracker, 19 * SECOND, 0);
+	cr_expect_eq(ask_at(s, 25).tracker, 0);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, no_more_than_eight_are_under_way)
+{
+	static const double at_s[] = {0, 3, 6, 9, 12.5, 20.5, 23.5, 26.5};
+	struct announce_schedule *s = schedule((unsigned[MAX]){0}, MAX);
+
+	for (size_t i = 0; i < ANNOUNCE_SCHEDULE_AT_ONCE; i++)
+		cr_expect_eq(ask_at(s, at_s[i]).tracker, i);
+	expect_step(s, 100 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
+	announce_schedule_failed(s, 3, 100 * SECOND, 0);
+	cr_expect_eq(ask_at(s, 100).tracker, 8);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, completed_waits_for_nobody)
+{
+	struct announce_schedule *s = schedule((unsigned[]){0, 1, 2}, 3);
+
+	announce_schedule_failed(s, ask_at(s, 0).tracker, 0, 3600);
+	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 100, 0, false);
+	cr_expect_eq(ask_at(s, 100).tracker, 1);
+	announce_schedule_failed(s, 1, 100 * SECOND, 0);
+	cr_expect_eq(ask_at(s, 100).tracker, 2); /* and hangs */
+	announce_schedule_completed(s);
+	expect_step(s, 101 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 115 * SECOND);
+	cr_expect_eq(ask_at(s, 115).event, ANNOUNCE_COMPLETED);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, the_hungry_ask_those_that_do_not_know_us_too)
+{
+	static const struct line lines[] = {
+		{0, HUNGRY, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
+		{20, 0, 1, ANNOUNCE_STARTED, FAILED, 0, 0},
+		{20, 0, 2, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
+		{40, 0, 1, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
+		/* All know us by now. */
+		{100, 0, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
+		{1000, SATED, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
+	};
+	struct announce_schedule *s = schedule((unsigned[]){0, 1, 2}, 3);
+
+	TELL(s, lines);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, what_changed_is_told_at_the_min_interval)
+{
+	static const struct line lines[] = {
+		{0, 0, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 300},
+		{300, RENEW, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
+		{2100, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
+	};
+	struct announce_schedule *s = one_tracker();
+
+	TELL(s, lines);
+	announce_schedule_destroy(s);
+
+	/* Changed while it was being told. */
+	s = one_tracker();
+	ask_at(s, 0);
+	announce_schedule_renew(s);
+	announce_schedule_answered(s, 0, 0, 1800, 300, false);
+	expect_step(s, 0, ANNOUNCE_SCHEDULE_WAIT, 300 * SECOND);
+	announce_schedule_destroy(s);
+}
+
+static void expect_count(
+	struct announce_schedule *s, uint64_t now, size_t tracker)
+{
+	struct announce_turn turn = {.tracker = MAX};
+
+	announce_schedule_count(s);
+	cr_expect_eq(announce_schedule_next(s, now, &turn),
+		ANNOUNCE_SCHEDULE_COUNT, "at %f s", (double)now / 1000);
+	cr_expect_eq(turn.tracker, tracker);
+}
+
+Test(announce_schedule, counts_are_asked_for_when_the_answer_had_none)
+{
+	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+
+	announce_schedule_count(s); /* nobody knows us yet */
+	announce_schedule_failed(s, ask_at(s, 0).tracker, 0, 3600);
+	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
+	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
+	expect_count(s, 10 * SECOND, 1);
+	/* It may hang, too. */
+	announce_schedule_count(s);
+	expect_step(s, 20 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 3600 * SECOND);
+	announce_schedule_counted(s, 1, 35 * SECOND);
+	/* New for five minutes, whatever it said. */
+	announce_schedule_count(s);
+	expect_step(s, 335 * SECOND - 1, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
+	expect_count(s, 335 * SECOND, 1);
+	announce_schedule_counted(s, 1, 336 * SECOND);
+	announce_schedule_answered(
+		s, ask_at(s, 600).tracker, 600 * SECOND, 1800, 0, true);
+	announce_schedule_count(s);
+	expect_step(s, 900 * SECOND - 1, ANNOUNCE_SCHEDULE_WAIT, 2400 * SECOND);
+	expect_count(s, 900 * SECOND, 1);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, counts_are_not_asked_of_those_that_cannot_or_fail)
+{
+	static const struct announce_schedule_tracker cannot = {0, 0, false};
+	struct announce_schedule *s = announce_schedule_create(&cannot, 1, 0);
+
+	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
+	announce_schedule_count(s);
+	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
+	announce_schedule_destroy(s);
+
+	s = one_tracker();
+	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
+	announce_schedule_failed(s, ask_at(s, 600).tracker, 600 * SECOND, 0);
+	announce_schedule_count(s);
+	expect_step(s, 601 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 615 * SECOND);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, scrapes_count_like_announces)
+{
+	struct announce_schedule *s = schedule((unsigned[]){0, 0, 0, 0, 0}, 5);
+
+	for (size_t i = 0; i < 3; i++)
+		announce_schedule_failed(s, ask_at(s, 0).tracker, 0, 0);
+	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 60, 0, false);
+	announce_schedule_count(s);
+	expect_step(s, 0, ANNOUNCE_SCHEDULE_WAIT, 12500);
+	expect_count(s, 12500, 3);
+	announce_schedule_counted(s, 3, 12500);
 	announce_schedule_destroy(s);
 }
 
@@ -366,7 +575,7 @@ static size_t play(struct announce_schedule *s, uint64_t end, bool answers,
 	uint64_t now = 0;
 
 	while (now < end && count < max) {
-		announce_schedule_hungry(s);
+		announce_schedule_hungry(s, true);
 		announce_schedule_completed(s);
 		if (announce_schedule_next(s, now, &turn) ==
 			ANNOUNCE_SCHEDULE_WAIT) {
@@ -377,9 +586,10 @@ static size_t play(struct announce_schedule *s, uint64_t end, bool answers,
 		ret_ms[count++] = now;
 		asked[turn.tracker]++;
 		if (answers)
-			announce_schedule_answered(s, now, 1, 1);
+			announce_schedule_answered(
+				s, turn.tracker, now, 1, 1, false);
 		else
-			announce_schedule_failed(s, now, 1);
+			announce_schedule_failed(s, turn.tracker, now, 1);
 	}
 	return count;
 }

@@ -115,16 +115,23 @@ static void peers(void *ctx, const struct endpoint *list, size_t count)
 	add_line("%zu peers, first %s", count, endpoint_print(list, text));
 }
 
-static void report(void *ctx, const char *url, enum announce_event event,
-	size_t count, const char *error)
+static void report(void *ctx, const struct announcer_news *news)
+{
+	const char *event = announce_event_name(news->event);
+
+	(void)ctx;
+	if (news->error != NULL)
+		add_line("report '%s' error %s", event, news->error);
+	else
+		add_line("report '%s' %zu", event, news->peers);
+}
+
+static void counts(void *ctx, const char *url, const struct announce_counts *c)
 {
 	(void)ctx;
 	(void)url;
-	if (error != NULL)
-		add_line("report '%s' error %s", announce_event_name(event),
-			error);
-	else
-		add_line("report '%s' %zu", announce_event_name(event), count);
+	add_line("%u seeders, %u leechers", (unsigned)c->seeders,
+		(unsigned)c->leechers);
 }
 
 /* A torrent whose trackers are the first `count` servers, a tier each. */
@@ -156,6 +163,7 @@ static struct announcer *start(
 		.fill = fill,
 		.peers = peers,
 		.report = report,
+		.counts = counts,
 	});
 }
 
@@ -188,6 +196,31 @@ Test(announcer, tells_a_tracker_the_life_of_a_download)
 	expect_line(5, "2 peers, first 127.1.1.1:6881");
 	announcer_stop(a, 5000);
 	finish(a, &server, 1);
+	expect_line(6, "saw 'stopped' left 0");
+	expect_line(7, "report 'stopped' 2");
+	cr_expect_eq(story.count, 8);
+}
+
+static void answer_late(struct http_server *s, int fd, const char *request)
+{
+	see(request);
+	(void)poll(NULL, 0, 50);
+	http_server_say(fd, "HTTP/1.1 200 OK\r\n\r\n");
+	http_server_say(fd, s->ctx);
+}
+
+Test(announcer, a_download_shorter_than_the_first_announce_is_told_of_as_well)
+{
+	struct http_server server = {.handler = answer_late, .ctx = two_peers};
+	struct torrent t = {0};
+	struct announcer *a = start(&t, &server, 1);
+
+	expect_line(0, "saw 'started' left 1000");
+	left = 0;
+	announcer_completed(a);
+	announcer_stop(a, 5000);
+	finish(a, &server, 1);
+	expect_line(3, "saw 'completed' left 0");
 	expect_line(6, "saw 'stopped' left 0");
 	expect_line(7, "report 'stopped' 2");
 	cr_expect_eq(story.count, 8);
@@ -271,6 +304,60 @@ Test(announcer, a_tracker_that_hangs_from_the_start_does_not_hold_up_the_end)
 	cr_expect_eq(story.count, 1);
 }
 
+Test(announcer, a_tracker_that_hangs_does_not_hold_up_the_next_one)
+{
+	struct http_server servers[] = {
+		{.handler = hang},
+		{.handler = answer, .ctx = two_peers},
+	};
+	struct torrent t = {0};
+	uint64_t start_ms = clock_ms();
+	struct announcer *a = start(&t, servers, 2);
+
+	expect_line(0, "saw 'started' left 1000");
+	expect_line(1, "saw 'started' left 1000");
+	expect_line(2, "report 'started' 2");
+	cr_expect_lt(clock_ms() - start_ms, 5000);
+	expect_line(3, "2 peers, first 127.1.1.1:6881");
+	announcer_stop(a, 5000);
+	finish(a, servers, 2);
+	expect_line(4, "saw 'stopped' left 1000");
+	expect_line(5, "report 'stopped' 2");
+	cr_expect_eq(story.count, 6);
+}
+
+static void answer_and_count(struct http_server *s, int fd, const char *request)
+{
+	static const char scraped[] = "d5:filesd20:--------------------"
+				      "d8:completei2e10:incompletei5eeee";
+	(void)s;
+	if (strncmp(request, "GET /scrape?info_hash=", 22) == 0) {
+		http_server_say(fd, "HTTP/1.1 200 OK\r\n\r\n");
+		http_server_say(fd, scraped);
+	} else {
+		answer(s, fd, request);
+	}
+}
+
+Test(announcer, counts_that_are_of_interest_are_asked_for)
+{
+	struct http_server server = {
+		.handler = answer_and_count, .ctx = two_peers};
+	struct torrent t = {.m.info_hash = {"--------------------"}};
+	struct announcer *a = start(&t, &server, 1);
+
+	announcer_count(a); /* too early: it is no use to ask */
+	expect_line(2, "2 peers, first 127.1.1.1:6881");
+	announcer_count(a);
+	expect_line(3, "2 seeders, 5 leechers");
+	announcer_count(a);
+	announcer_stop(a, 5000);
+	finish(a, &server, 1);
+	expect_line(4, "saw 'stopped' left 1000");
+	expect_line(5, "report 'stopped' 2");
+	cr_expect_eq(story.count, 6);
+}
+
 Test(announcer, a_tracker_that_hangs_at_the_end_gets_no_more_than_its_time)
 {
 	struct http_server server = {
@@ -326,6 +413,7 @@ static struct announcer *start_udp(
 		.fill = fill,
 		.peers = peers,
 		.report = report,
+		.counts = counts,
 	});
 }
 
@@ -360,7 +448,7 @@ Test(announcer, without_trackers_it_does_nothing)
 	struct announcer *a = start(&t, NULL, 0);
 
 	cr_assert_not_null(a);
-	announcer_hungry(a);
+	announcer_hungry(a, true);
 	announcer_completed(a);
 	announcer_stop(a, 5000);
 	announcer_destroy(a);

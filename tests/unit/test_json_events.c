@@ -127,18 +127,39 @@ Test(json_events, have_the_keys_of_the_contract)
 		"{\"event\":\"warning\",\"message\":\"a: b\"}");
 }
 
-Test(json_events, announces_tell_no_passkey)
+Test(json_events, what_trackers_count_is_told_if_they_count)
 {
 	cr_expect_str_eq(printed((struct event){.kind = EVENT_ANNOUNCE,
 				 .torrent = &hash,
-				 .announce = {"http://t/0123456789abcdef/a",
-					 ANNOUNCE_STARTED, 5, NULL}}),
+				 .announce = {"udp://t:1", ANNOUNCE_NONE, 0,
+					 {true, 0, 7}, NULL}}),
+		"{\"event\":\"announce\"," HASH ",\"url\":\"udp://t:1\","
+		"\"event_sent\":\"\",\"peers\":0,\"seeders\":0,"
+		"\"leechers\":7}");
+	cr_expect_str_eq(printed((struct event){.kind = EVENT_STALLED,
+				 .torrent = &hash,
+				 .stalled = {"why", {true, 3, 0}}}),
+		"{\"event\":\"stalled\"," HASH ",\"reason\":\"why\","
+		"\"seeders\":3,\"leechers\":0}");
+	cr_expect_str_eq(printed((struct event){.kind = EVENT_STALLED,
+				 .torrent = &hash,
+				 .stalled = {"why", {false, 3, 0}}}),
+		"{\"event\":\"stalled\"," HASH ",\"reason\":\"why\"}");
+}
+
+Test(json_events, announces_tell_no_passkey)
+{
+	cr_expect_str_eq(
+		printed((struct event){.kind = EVENT_ANNOUNCE,
+			.torrent = &hash,
+			.announce = {"http://t/0123456789abcdef/a",
+				ANNOUNCE_STARTED, 5, {false, 1, 1}, NULL}}),
 		"{\"event\":\"announce\"," HASH ",\"url\":\"http://t/.../a\","
 		"\"event_sent\":\"started\",\"peers\":5}");
 	cr_expect_str_eq(printed((struct event){.kind = EVENT_ANNOUNCE,
 				 .torrent = &hash,
 				 .announce = {"udp://t:1", ANNOUNCE_NONE, 0,
-					 "no 0123456789abcdef"}}),
+					 {0}, "no 0123456789abcdef"}}),
 		"{\"event\":\"announce\"," HASH ",\"url\":\"udp://t:1\","
 		"\"event_sent\":\"\",\"error\":\"no ...\"}");
 }

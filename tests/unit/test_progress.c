@@ -21,7 +21,9 @@ static void announce(struct progress *p, const char *url, const char *error)
 		&(struct event){.kind = EVENT_ANNOUNCE,
 			.torrent = &hash,
 			.name = "moby.txt",
-			.announce = {url, ANNOUNCE_STARTED, 0, error}});
+			.announce = {.url = url,
+				.sent = ANNOUNCE_STARTED,
+				.error = error}});
 }
 
 Test(progress, a_trackers_failure_is_told_once_until_it_changes,
