@@ -26,8 +26,10 @@
 #include "shared/random_bytes.h"
 
 enum {
-	TICK_MS = 500,
-	PROGRESS_MS = 1000,
+	/* Each second tick tells the progress, which is promised for every
+	 * second at least: so there is something to spare. */
+	TICK_MS = 490,
+	PROGRESS_MS = TICK_MS + TICK_MS / 2,
 	/* Rates are shown over about so many seconds. */
 	RATE_SECONDS = 4,
 	/* Newcomers kept while somebody of no use makes room, and how long. */

@@ -121,9 +121,18 @@ static void fail_incomplete(
 	struct session_torrent *st, const uint8_t *good, uint32_t have)
 {
 	const struct metainfo *m = st->m;
+	const char *root = storage_root_path(st->storage);
 	uint32_t piece = 0;
 	struct error err;
 
+	if (have == 0) {
+		error_set(&err,
+			"%s: nothing of %s is there "
+			"(--file says where the content is)",
+			root, m->name);
+		session_torrent_fail(st, &err);
+		return;
+	}
 	while (good[piece])
 		piece++;
 	struct layout_walk walk =
@@ -137,8 +146,7 @@ static void fail_incomplete(
 	error_set(&err,
 		"%s: %u of %u pieces are missing or damaged, first in %s "
 		"(--partial seeds what is there)",
-		storage_root_path(st->storage), m->piece_count - have,
-		m->piece_count, file);
+		root, m->piece_count - have, m->piece_count, file);
 	session_torrent_fail(st, &err);
 }
 

@@ -533,6 +533,15 @@ def test_seeding_what_is_not_there_fails_with_its_name(lab):
     result = lab.command("seed", torrent.path, "--file", lab.path("nowhere/file"), *loopback())
     assert result.refused and result.status == 1, result
     assert "nowhere" in result.err
+    result = lab.command("seed", torrent.path, "--file", lab.path("nothing"), *loopback())
+    assert result.refused and result.status == 1 and "nothing of file" in result.err and "--file" in result.err, result
+
+
+def test_progress_is_told_every_second(lab):
+    leech = lab.leech(lab.torrent(lab.noise_file("source/file", 1000)), lab.path("out"))
+    leech.wait_until(lambda: len(leech.all("progress")) >= 4, "progress", 10)
+    times = [e["time"] for e in leech.all("progress")]
+    assert sorted(b - a for a, b in zip(times, times[1:]))[1] <= patience(1.0), times
 
 
 def test_content_that_changes_under_a_seeder_is_not_uploaded_as_right(lab):
