@@ -6,6 +6,9 @@
 
 enum { SMALL_MESSAGE = 128 };
 
+/* By its name for itself; rasterbar's begins with a small letter. */
+static const char rtorrent[] = "libTorrent ";
+
 static enum metadata_talk_verdict ends(struct metadata_talk *t,
 	enum metadata_talk_verdict verdict, const char *reason)
 {
@@ -60,6 +63,7 @@ void metadata_talk_begin(struct metadata_talk *t,
 		.from = start->from,
 		.reason = "",
 		.extended = start->extended,
+		.window = METADATA_TALK_ASKED,
 		.answered_ms = now_ms,
 	};
 	buffer_init(&t->out, METADATA_TALK_MAX_OUT);
@@ -74,12 +78,20 @@ void metadata_talk_begin(struct metadata_talk *t,
 		send_handshake(t, start->port);
 }
 
-void metadata_talk_end(struct metadata_talk *t)
+/* The first `count` of the requests under way will not be answered. */
+static void unask(struct metadata_talk *t, size_t count)
 {
-	for (size_t i = 0; i < t->asked_count; i++)
+	for (size_t i = 0; i < count; i++)
 		metadata_assembler_unask(
 			t->assembler, &t->from, t->size, t->asked[i]);
-	t->asked_count = 0;
+	t->asked_count -= count;
+	memmove(t->asked, t->asked + count,
+		t->asked_count * sizeof(t->asked[0]));
+}
+
+void metadata_talk_end(struct metadata_talk *t)
+{
+	unask(t, t->asked_count);
 	buffer_finish(&t->out);
 }
 
@@ -94,6 +106,10 @@ static enum metadata_talk_verdict handshake(
 		return ends(t, METADATA_TALK_PROTOCOL_ERROR,
 			"malformed extended handshake");
 	t->id = theirs.ids[EXTENSION_METADATA];
+	/* rtorrent 0.9.8 stops reading for good when a request comes before the
+	 * one before it has been answered. */
+	if (strncmp(theirs.client, rtorrent, sizeof(rtorrent) - 1) == 0)
+		t->window = 1;
 	/* What was asked for belongs to the size that it said first. */
 	if (t->asked_count == 0 && theirs.metadata_size != 0)
 		t->size = theirs.metadata_size;
@@ -102,13 +118,27 @@ static enum metadata_talk_verdict handshake(
 	return METADATA_TALK_GOES_ON;
 }
 
-/* False: it was not asked for. */
-static bool answered(struct metadata_talk *t, uint32_t piece)
+/* Requests were lost on it: it keeps less of them than it is sent. */
+static void lose(struct metadata_talk *t, size_t count)
+{
+	if (count == 0)
+		return;
+	unask(t, count);
+	t->window = 1;
+}
+
+/* False: it was not asked for.  Who answers does so in order, so what was asked
+ * before that is lost. */
+static bool answered(struct metadata_talk *t, uint32_t piece, uint64_t now_ms)
 {
 	for (size_t i = 0; i < t->asked_count; i++) {
 		if (t->asked[i] != piece)
 			continue;
-		t->asked[i] = t->asked[--t->asked_count];
+		lose(t, i);
+		t->asked_count--;
+		memmove(t->asked, t->asked + 1,
+			t->asked_count * sizeof(t->asked[0]));
+		t->asked_ms = now_ms;
 		return true;
 	}
 	return false;
@@ -117,7 +147,7 @@ static bool answered(struct metadata_talk *t, uint32_t piece)
 static enum metadata_talk_verdict given(struct metadata_talk *t,
 	const struct metadata_message *m, uint64_t now_ms)
 {
-	if (!answered(t, m->piece))
+	if (!answered(t, m->piece, now_ms))
 		return METADATA_TALK_GOES_ON;
 	if (m->total_size != t->size)
 		return ends(t, METADATA_TALK_PROTOCOL_ERROR,
@@ -155,7 +185,7 @@ static enum metadata_talk_verdict metadata(
 	case METADATA_DATA:
 		return given(t, &m, now_ms);
 	case METADATA_REJECT:
-		if (answered(t, m.piece)) {
+		if (answered(t, m.piece, now_ms)) {
 			metadata_assembler_unask(
 				t->assembler, &t->from, t->size, m.piece);
 			t->refused_ms = now_ms;
@@ -186,13 +216,17 @@ enum metadata_talk_verdict metadata_talk_message(struct metadata_talk *t,
 
 static void ask(struct metadata_talk *t, uint64_t now_ms)
 {
+	uint64_t patience_ms =
+		t->window > 1 ? METADATA_TALK_LOST_MS : METADATA_ANSWER_MS;
 	uint32_t piece;
 
+	if (now_ms - t->asked_ms >= patience_ms)
+		lose(t, t->asked_count);
 	if (t->id == 0 || t->size == 0 ||
 		(t->refused_ms != 0 &&
 			now_ms - t->refused_ms < METADATA_TALK_REST_MS))
 		return;
-	while (t->asked_count < METADATA_TALK_ASKED &&
+	while (t->asked_count < t->window &&
 		metadata_assembler_next(
 			t->assembler, &t->from, t->size, now_ms, &piece)) {
 		for (size_t i = 0; i < t->asked_count; i++) {
@@ -200,6 +234,7 @@ static void ask(struct metadata_talk *t, uint64_t now_ms)
 				return; /* it is on its way */
 		}
 		t->asked[t->asked_count++] = piece;
+		t->asked_ms = now_ms;
 		send_metadata(t, METADATA_REQUEST, piece);
 	}
 }

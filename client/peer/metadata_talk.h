@@ -25,6 +25,9 @@ enum {
 	METADATA_TALK_IDLE_MS = 30 * 1000,
 	/* It has no metadata itself, or does not want to give it. */
 	METADATA_TALK_REST_MS = 5 * 1000,
+	/* Of several requests no answer has come for so long: some were lost on
+	 * it.  A single one has METADATA_ANSWER_MS. */
+	METADATA_TALK_LOST_MS = 3 * 1000,
 };
 
 enum metadata_talk_verdict {
@@ -46,10 +49,12 @@ struct metadata_talk {
 	bool gave;            /* a piece that was taken */
 
 	size_t asked_count;
-	uint32_t asked[METADATA_TALK_ASKED];
+	uint32_t asked[METADATA_TALK_ASKED]; /* in the order asked */
+	size_t window; /* so many at once; 1 when it lost some */
 
 	struct buffer out;    /* messages to be sent */
 	uint64_t answered_ms; /* when it last gave something, or began */
+	uint64_t asked_ms;    /* when it was last asked, or answered */
 	uint64_t refused_ms;  /* when it last refused; 0: never */
 };
 

@@ -85,6 +85,19 @@ static enum metadata_talk_verdict gives(
 				metadata_piece_size(SIZE, piece)}});
 }
 
+/* The same of a whole of METADATA_MAX_SIZE bytes, of which nothing is known. */
+static void gives_some(struct talk *l, uint32_t piece)
+{
+	static uint8_t some[METADATA_PIECE_SIZE] = {'d'};
+
+	cr_expect_eq(says_metadata(l,
+			     &(struct metadata_message){.kind = METADATA_DATA,
+				     .piece = piece,
+				     .total_size = METADATA_MAX_SIZE,
+				     .data = {some, sizeof(some)}}),
+		METADATA_TALK_GOES_ON);
+}
+
 /* The messages that were said, as "have_none handshake request:0 ...". */
 static const char *said(struct talk *l)
 {
@@ -253,5 +266,74 @@ Test(metadata_talk, who_asks_without_reading_is_dropped)
 	}
 	cr_expect_eq(verdict, METADATA_TALK_PROTOCOL_ERROR);
 	cr_expect_leq(l.t.out.len, METADATA_TALK_MAX_OUT);
+	end(&l);
+}
+
+/* A talk that has asked for pieces 1 to 4. */
+static struct talk begin_many(void)
+{
+	struct talk l = begin(false, true);
+
+	says_handshake(&l, METADATA_MAX_SIZE);
+	tick(&l, 0);
+	gives_some(&l, 0);
+	said(&l);
+	tick(&l, 0);
+	cr_expect_str_eq(said(&l), "request:1 request:2 request:3 request:4 ");
+	return l;
+}
+
+Test(metadata_talk, requests_that_are_overtaken_are_made_again_one_by_one)
+{
+	struct talk l = begin_many();
+
+	gives_some(&l, 1);
+	tick(&l, 1);
+	cr_expect_str_eq(said(&l), "request:5 ");
+	gives_some(&l, 5);
+	tick(&l, 2);
+	cr_expect_str_eq(said(&l), "request:2 ");
+	gives_some(&l, 2);
+	tick(&l, 3);
+	cr_expect_str_eq(said(&l), "request:3 ");
+	/* Late after all, and of no use now. */
+	gives_some(&l, 4);
+	tick(&l, 4);
+	cr_expect_str_eq(said(&l), "");
+	end(&l);
+}
+
+Test(metadata_talk, requests_without_an_answer_are_made_again_after_a_while)
+{
+	struct talk l = begin_many();
+
+	tick(&l, METADATA_TALK_LOST_MS - 1);
+	cr_expect_str_eq(said(&l), "");
+	tick(&l, METADATA_TALK_LOST_MS);
+	cr_expect_str_eq(said(&l), "request:1 ");
+	tick(&l, METADATA_TALK_LOST_MS + METADATA_ANSWER_MS - 1);
+	cr_expect_str_eq(said(&l), "");
+	tick(&l, METADATA_TALK_LOST_MS + METADATA_ANSWER_MS);
+	cr_expect_str_eq(said(&l), "request:1 ");
+	end(&l);
+}
+
+Test(metadata_talk, rtorrent_is_asked_for_one_piece_at_a_time)
+{
+	static const char theirs[] =
+		"d1:md11:ut_metadatai7ee13:metadata_sizei33554432e"
+		"1:v17:libTorrent 0.13.8e";
+	struct talk l = begin(false, true);
+
+	said(&l);
+	says(&l, EXTENDED_HANDSHAKE_ID, theirs, strlen(theirs));
+	for (uint32_t i = 0; i < 3; i++) {
+		char expected[20];
+
+		tick(&l, i);
+		snprintf(expected, sizeof(expected), "request:%u ", i);
+		cr_expect_str_eq(said(&l), expected);
+		gives_some(&l, i);
+	}
 	end(&l);
 }
