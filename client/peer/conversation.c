@@ -100,8 +100,9 @@ static bool is_open(const struct conversation *c)
 
 size_t conversation_room(const struct conversation *c, uint64_t now_ms)
 {
-	return is_open(c) ? asking_room(&c->asking, c->extensions.reqq, now_ms)
-			  : 0;
+	return is_open(c)
+		? asking_room(&c->asking, c->extensions.theirs.reqq, now_ms)
+		: 0;
 }
 
 bool conversation_hungry(const struct conversation *c)
@@ -302,7 +303,7 @@ static bool both_complete(const struct conversation *c)
 
 	return done &&
 		(piece_talk_peer_is_seed(&c->pieces) ||
-			c->extensions.upload_only);
+			c->extensions.theirs.upload_only);
 }
 
 enum conversation_verdict conversation_tick(
@@ -327,7 +328,7 @@ enum conversation_verdict conversation_tick(
 	asking_cancel_unneeded(&c->asking);
 	asking_mind_unanswered(&c->asking, now_ms);
 	if (is_open(c))
-		asking_ask(&c->asking, c->extensions.reqq, now_ms);
+		asking_ask(&c->asking, c->extensions.theirs.reqq, now_ms);
 
 	if (!both_complete(c)) {
 		c->farewell_ms = 0;

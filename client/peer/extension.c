@@ -46,20 +46,20 @@ static void write_ip(struct bencode_writer *w, const struct endpoint *e)
 }
 
 /* 4 or 16 bytes; anything else says nothing. */
-static struct endpoint find_ip(struct span dict)
+static void read_ip(struct span dict, struct endpoint *said)
 {
-	struct endpoint e = {0};
 	struct span ip;
 
-	if (!bencode_find_string(dict, "yourip", &ip))
-		return e;
+	if (!bencode_find_string(dict, "yourip", &ip) ||
+		(ip.len != V4_SIZE && ip.len != IP_SIZE))
+		return;
+	*said = (struct endpoint){0};
 	if (ip.len == V4_SIZE) {
-		memset(e.ip + V4_AT - 2, 0xff, 2);
-		memcpy(e.ip + V4_AT, ip.at, V4_SIZE);
-	} else if (ip.len == IP_SIZE) {
-		memcpy(e.ip, ip.at, IP_SIZE);
+		memset(said->ip + V4_AT - 2, 0xff, 2);
+		memcpy(said->ip + V4_AT, ip.at, V4_SIZE);
+	} else {
+		memcpy(said->ip, ip.at, IP_SIZE);
 	}
-	return e;
 }
 
 void extension_write_handshake(
@@ -94,22 +94,35 @@ void extension_write_handshake(
 	buffer_finish(&out);
 }
 
-/* A number within [1, max], or 0. */
-static uint32_t find_number(struct span dict, const char *key, uint32_t max)
+/* A number within [1, max]. */
+static bool find_number(
+	struct span dict, const char *key, uint32_t max, uint32_t *ret)
 {
 	int64_t value;
 
 	if (!bencode_find_int(dict, key, &value) || value < 1 || value > max)
-		return 0;
-	return (uint32_t)value;
+		return false;
+	*ret = (uint32_t)value;
+	return true;
 }
 
-static uint32_t find_reqq(struct span dict)
+/* 0, or what cannot be, is how a kind is not spoken any more. */
+static void read_ids(struct span m, uint8_t ids[EXTENSION_KINDS])
 {
-	int64_t value;
+	struct span value;
+	int64_t id;
 
-	if (!bencode_find_int(dict, "reqq", &value))
-		return EXTENSION_DEFAULT_REQQ;
+	for (size_t i = 0; i < EXTENSION_KINDS; i++) {
+		if (!bencode_find(m, names[i], &value))
+			continue;
+		bool good = bencode_as_int(value, &id) && id >= 1 &&
+			id <= UINT8_MAX;
+		ids[i] = good ? (uint8_t)id : 0;
+	}
+}
+
+static uint32_t clamp_reqq(int64_t value)
+{
 	if (value < 1)
 		return 1;
 	return value > EXTENSION_MAX_REQQ ? EXTENSION_MAX_REQQ
@@ -117,27 +130,31 @@ static uint32_t find_reqq(struct span dict)
 }
 
 bool extension_read_handshake(
-	struct span payload, struct extended_handshake *ret)
+	struct span payload, struct extended_handshake *said)
 {
 	struct reader r = reader_of_span(payload);
-	struct extended_handshake h = {0};
 	struct span dict, m, client;
+	uint32_t port;
+	int64_t number;
 
 	if (bencode_peek(&r) != 'd' || !bencode_value(&r, &dict) ||
 		!reader_done(&r))
 		return false;
 
 	if (bencode_find(dict, "m", &m))
-		for (size_t i = 0; i < EXTENSION_KINDS; i++)
-			h.ids[i] = (uint8_t)find_number(m, names[i], UINT8_MAX);
-	h.port = (uint16_t)find_number(dict, "p", UINT16_MAX);
-	h.reqq = find_reqq(dict);
-	h.metadata_size =
-		find_number(dict, "metadata_size", EXTENSION_MAX_METADATA_SIZE);
-	h.upload_only = find_number(dict, "upload_only", UINT32_MAX) != 0;
+		read_ids(m, said->ids);
+	if (find_number(dict, "p", UINT16_MAX, &port))
+		said->port = (uint16_t)port;
+	if (bencode_find_int(dict, "reqq", &number))
+		said->reqq = clamp_reqq(number);
+	else if (said->reqq == 0)
+		said->reqq = EXTENSION_DEFAULT_REQQ;
+	(void)find_number(dict, "metadata_size", EXTENSION_MAX_METADATA_SIZE,
+		&said->metadata_size);
+	if (bencode_find_int(dict, "upload_only", &number))
+		said->upload_only = number != 0;
 	if (bencode_find_string(dict, "v", &client))
-		text_utf8_repair(client, h.client, sizeof(h.client));
-	h.yourip = find_ip(dict);
-	*ret = h;
+		text_utf8_repair(client, said->client, sizeof(said->client));
+	read_ip(dict, &said->yourip);
 	return true;
 }

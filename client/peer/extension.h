@@ -49,8 +49,10 @@ struct extended_handshake {
 void extension_write_handshake(
 	struct writer *w, const struct extended_handshake *h);
 
-/* Read it; unknown and ill-typed entries are skipped.  False: not bencode. */
+/* Read it; unknown and ill-typed entries are skipped.  A peer may send several,
+ * of which each adds to those before it (BEP 10): `said` is what it has said so
+ * far, zeroed at first.  False: not bencode; `said` is as before. */
 bool extension_read_handshake(
-	struct span payload, struct extended_handshake *ret);
+	struct span payload, struct extended_handshake *said);
 
 #endif

@@ -36,7 +36,7 @@ void extension_talk_begin(struct extension_talk *t, const struct metainfo *m,
 		.m = m,
 		.spoken = spoken,
 		.pex = pex && !m->private,
-		.reqq = EXTENSION_DEFAULT_REQQ,
+		.theirs.reqq = EXTENSION_DEFAULT_REQQ,
 		.pex_due_ms = now_ms + PEX_FIRST_MS,
 	};
 }
@@ -67,23 +67,6 @@ void extension_talk_greet(const struct extension_talk *t, struct buffer *out,
 	say(out, EXTENDED_HANDSHAKE_ID, &p);
 }
 
-static bool handshake(struct extension_talk *t, struct span payload)
-{
-	struct extended_handshake theirs;
-
-	if (!extension_read_handshake(payload, &theirs))
-		return false;
-	if (theirs.reqq > 0)
-		t->reqq = theirs.reqq;
-	if (theirs.port != 0)
-		t->listen_port = theirs.port;
-	t->upload_only = theirs.upload_only;
-	t->seen_as = theirs.yourip;
-	memcpy(t->ids, theirs.ids, sizeof(t->ids));
-	memcpy(t->client, theirs.client, sizeof(t->client));
-	return true;
-}
-
 /* ---- metadata (BEP 9), for who came by a magnet link ---- */
 
 static bool metadata(
@@ -96,7 +79,8 @@ static bool metadata(
 
 	if (!metadata_read(payload, &asked))
 		return false;
-	if (asked.kind != METADATA_REQUEST || t->ids[EXTENSION_METADATA] == 0)
+	if (asked.kind != METADATA_REQUEST ||
+		t->theirs.ids[EXTENSION_METADATA] == 0)
 		return true; /* nothing was asked of it */
 
 	uint32_t size = metadata_piece_size((uint32_t)info.len, asked.piece);
@@ -111,38 +95,11 @@ static bool metadata(
 		t->metadata_given += size;
 	}
 	metadata_write(&p, &answer);
-	say(out, t->ids[EXTENSION_METADATA], &p);
+	say(out, t->theirs.ids[EXTENSION_METADATA], &p);
 	return true;
 }
 
 /* ---- peer exchange (BEP 11) ---- */
-
-/* Nobody is sent to this machine itself but by itself. */
-static bool may_know_of(
-	const struct endpoint *peer, const struct endpoint *address)
-{
-	return !endpoint_is_loopback(address) || endpoint_is_loopback(peer);
-}
-
-static bool peer_exchange(struct extension_talk *t, struct span payload,
-	const struct endpoint *address, uint64_t now_ms)
-{
-	struct pex_message m;
-
-	/* It was not offered, or it comes too often. */
-	if (!t->pex ||
-		(t->heard_ms != 0 && now_ms - t->heard_ms < PEX_AT_MOST_MS))
-		return true;
-	if (!pex_read(payload, &m))
-		return false;
-	t->heard_ms = now_ms;
-	t->heard_count = 0;
-	for (size_t i = 0; i < m.added_count; i++) {
-		if (may_know_of(address, &m.added[i].address))
-			t->heard[t->heard_count++] = m.added[i].address;
-	}
-	return true;
-}
 
 bool extension_talk_pex_due(const struct extension_talk *t, uint64_t now_ms)
 {
@@ -160,11 +117,11 @@ void extension_talk_tell(struct extension_talk *t, struct buffer *out,
 	struct pex_message m;
 	size_t kept = 0;
 
-	if (t->listen_port != 0)
-		itself.port = t->listen_port;
+	if (t->theirs.port != 0)
+		itself.port = t->theirs.port;
 	for (size_t i = 0; i < count && kept < PEX_MAX_TOLD; i++) {
 		const struct endpoint *other = &swarm[i].address;
-		if (may_know_of(address, other) &&
+		if (pex_may_know_of(address, other) &&
 			!endpoint_equal(other, &itself) &&
 			!endpoint_equal(other, address))
 			others[kept++] = swarm[i];
@@ -175,7 +132,7 @@ void extension_talk_tell(struct extension_talk *t, struct buffer *out,
 	}
 	t->pex_due_ms = now_ms + PEX_EVERY_MS;
 	pex_write(&p, &m);
-	say(out, t->ids[EXTENSION_PEX], &p);
+	say(out, t->theirs.ids[EXTENSION_PEX], &p);
 }
 
 /* ---- pieces that are lost (BEP 54) ---- */
@@ -186,10 +143,10 @@ bool extension_talk_lose(
 	uint8_t payload[DONTHAVE_SIZE];
 	struct writer p = writer_of(payload, sizeof(payload));
 
-	if (t->ids[EXTENSION_DONTHAVE] == 0)
+	if (t->theirs.ids[EXTENSION_DONTHAVE] == 0)
 		return false;
 	writer_u32(&p, piece);
-	say(out, t->ids[EXTENSION_DONTHAVE], &p);
+	say(out, t->theirs.ids[EXTENSION_DONTHAVE], &p);
 	return true;
 }
 
@@ -229,13 +186,14 @@ enum extension_heard extension_talk_message(struct extension_talk *t,
 			"extended message without the extended bit",
 			ret_reason);
 	if (id == EXTENDED_HANDSHAKE_ID)
-		return judged(handshake(t, payload),
+		return judged(extension_read_handshake(payload, &t->theirs),
 			"malformed extended handshake", ret_reason);
 	if (id == extension_our_id(EXTENSION_METADATA))
 		return judged(metadata(t, payload, out),
 			"malformed metadata message", ret_reason);
 	if (id == extension_our_id(EXTENSION_PEX))
-		return judged(peer_exchange(t, payload, address, now_ms),
+		return judged(!t->pex || /* it was not offered */
+				pex_hear(&t->heard, payload, address, now_ms),
 			"malformed peer exchange", ret_reason);
 	if (id != extension_our_id(EXTENSION_DONTHAVE))
 		return EXTENSION_HEARD; /* nothing else was offered */

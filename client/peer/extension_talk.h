@@ -29,20 +29,11 @@ struct extension_talk {
 	bool spoken; /* by both sides */
 	bool pex;    /* BEP 11 is, if the peer speaks it too */
 
-	/* By its handshake. */
-	uint8_t ids[EXTENSION_KINDS];  /* what it calls them; 0: unknown */
-	uint32_t reqq;                 /* requests that it takes at once */
-	uint16_t listen_port;          /* its `p`; 0: not said */
-	bool upload_only;              /* BEP 21 */
-	struct endpoint seen_as;       /* by it, we are; all 0: not said */
-	char client[CLIENT_NAME_SIZE]; /* its `v`; "" */
+	struct extended_handshake theirs; /* reqq: the default at first */
 
 	uint64_t metadata_given; /* bytes */
 
-	/* Addresses that the peer named, for the worker to take. */
-	size_t heard_count;
-	struct endpoint heard[PEX_MAX];
-	uint64_t heard_ms; /* when it last did; 0: never */
+	struct pex_heard heard; /* for the worker to take */
 	struct pex_told told;
 	uint64_t pex_due_ms; /* when it may be told more */
 };
@@ -72,7 +63,7 @@ bool extension_talk_lose(
 /* May it be told of others at all? */
 static inline bool extension_talk_tells_pex(const struct extension_talk *t)
 {
-	return t->pex && t->ids[EXTENSION_PEX] != 0;
+	return t->pex && t->theirs.ids[EXTENSION_PEX] != 0;
 }
 
 /* Is it time to tell the peer at `address` who else is there?  Then tell it:

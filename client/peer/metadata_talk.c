@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "client/peer/extension.h"
-
 enum { SMALL_MESSAGE = 128 };
 
 /* By its name for itself; rasterbar's begins with a small letter. */
@@ -28,6 +26,12 @@ static void send_extended(
 	buffer_append(&t->out, w.start, writer_len(&w));
 }
 
+/* What it calls ut_metadata; 0: it does not speak it. */
+static uint8_t metadata_id(const struct metadata_talk *t)
+{
+	return t->theirs.ids[EXTENSION_METADATA];
+}
+
 static void send_handshake(struct metadata_talk *t, uint16_t port)
 {
 	uint8_t payload[SMALL_MESSAGE];
@@ -38,6 +42,8 @@ static void send_handshake(struct metadata_talk *t, uint16_t port)
 		.client = "tbt " TBT_VERSION,
 	};
 
+	if (t->pex)
+		h.ids[EXTENSION_PEX] = extension_our_id(EXTENSION_PEX);
 	extension_write_handshake(&w, &h);
 	send_extended(t, EXTENDED_HANDSHAKE_ID, &w);
 }
@@ -50,7 +56,7 @@ static void send_metadata(
 
 	metadata_write(
 		&w, &(struct metadata_message){.kind = kind, .piece = piece});
-	send_extended(t, t->id, &w);
+	send_extended(t, metadata_id(t), &w);
 }
 
 /* ---- beginning and end ---- */
@@ -63,6 +69,7 @@ void metadata_talk_begin(struct metadata_talk *t,
 		.from = start->from,
 		.reason = "",
 		.extended = start->extended,
+		.pex = start->pex,
 		.window = METADATA_TALK_ASKED,
 		.answered_ms = now_ms,
 	};
@@ -100,21 +107,16 @@ void metadata_talk_end(struct metadata_talk *t)
 static enum metadata_talk_verdict handshake(
 	struct metadata_talk *t, struct span payload)
 {
-	struct extended_handshake theirs;
-
-	if (!extension_read_handshake(payload, &theirs))
+	if (!extension_read_handshake(payload, &t->theirs))
 		return ends(t, METADATA_TALK_PROTOCOL_ERROR,
 			"malformed extended handshake");
-	t->id = theirs.ids[EXTENSION_METADATA];
 	/* rtorrent 0.9.8 stops reading for good when a request comes before the
 	 * one before it has been answered. */
-	if (strncmp(theirs.client, rtorrent, sizeof(rtorrent) - 1) == 0)
+	if (strncmp(t->theirs.client, rtorrent, sizeof(rtorrent) - 1) == 0)
 		t->window = 1;
 	/* What was asked for belongs to the size that it said first. */
-	if (t->asked_count == 0 && theirs.metadata_size != 0)
-		t->size = theirs.metadata_size;
-	if (theirs.port != 0)
-		t->listen_port = theirs.port;
+	if (t->asked_count == 0)
+		t->size = t->theirs.metadata_size;
 	return METADATA_TALK_GOES_ON;
 }
 
@@ -179,7 +181,7 @@ static enum metadata_talk_verdict metadata(
 			"malformed metadata message");
 	switch (m.kind) {
 	case METADATA_REQUEST:
-		if (t->id != 0)
+		if (metadata_id(t) != 0)
 			send_metadata(t, METADATA_REJECT, m.piece);
 		break;
 	case METADATA_DATA:
@@ -209,6 +211,10 @@ enum metadata_talk_verdict metadata_talk_message(struct metadata_talk *t,
 		return handshake(t, message->payload);
 	if (message->extended_id == extension_our_id(EXTENSION_METADATA))
 		return metadata(t, message->payload, now_ms);
+	if (t->pex && message->extended_id == extension_our_id(EXTENSION_PEX) &&
+		!pex_hear(&t->heard, message->payload, &t->from, now_ms))
+		return ends(t, METADATA_TALK_PROTOCOL_ERROR,
+			"malformed peer exchange");
 	return METADATA_TALK_GOES_ON;
 }
 
@@ -222,7 +228,7 @@ static void ask(struct metadata_talk *t, uint64_t now_ms)
 
 	if (now_ms - t->asked_ms >= patience_ms)
 		lose(t, t->asked_count);
-	if (t->id == 0 || t->size == 0 ||
+	if (metadata_id(t) == 0 || t->size == 0 ||
 		(t->refused_ms != 0 &&
 			now_ms - t->refused_ms < METADATA_TALK_REST_MS))
 		return;

@@ -5,14 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/peer/extension.h"
 #include "client/peer/metadata_exchange.h"
+#include "client/peer/pex.h"
 #include "client/peer/wire.h"
 #include "shared/buffer.h"
 #include "shared/endpoint.h"
 
 /* The talk with a peer while nothing is known of a torrent but its hash: it is
- * asked for the metadata (BEP 9) and nothing else; what it says of pieces is
- * passed by.  No socket and no clock.
+ * asked for the metadata (BEP 9) and nothing else.  It may tell of others (BEP
+ * 11), who have the metadata if it has not; what it says of pieces is passed
+ * by.  No socket and no clock.
  *
  * Belongs to one worker, who sees to it that the assembler is used by one
  * thread at a time. */
@@ -43,10 +46,11 @@ struct metadata_talk {
 	const char *reason; /* why the verdict, for a person */
 
 	bool extended;
-	uint8_t id;           /* what it calls ut_metadata; 0: not spoken */
-	uint32_t size;        /* of the metadata, it says; 0: unknown */
-	uint16_t listen_port; /* its `p`; 0: not said */
-	bool gave;            /* a piece that was taken */
+	bool pex;
+	struct extended_handshake theirs;
+	uint32_t size;          /* of the metadata, it says; 0: unknown */
+	bool gave;              /* a piece that was taken */
+	struct pex_heard heard; /* for the worker to take */
 
 	size_t asked_count;
 	uint32_t asked[METADATA_TALK_ASKED]; /* in the order asked */
@@ -63,6 +67,7 @@ struct metadata_talk_start {
 	struct endpoint from;
 	bool fast; /* both sides speak it */
 	bool extended;
+	bool pex;      /* listen to what it tells of others */
 	uint16_t port; /* ours */
 };
 

@@ -76,6 +76,32 @@ bool pex_read(struct span payload, struct pex_message *ret)
 	return true;
 }
 
+/* ---- hearing ---- */
+
+bool pex_may_know_of(
+	const struct endpoint *other, const struct endpoint *address)
+{
+	return !endpoint_is_loopback(address) || endpoint_is_loopback(other);
+}
+
+bool pex_hear(struct pex_heard *heard, struct span payload,
+	const struct endpoint *from, uint64_t now_ms)
+{
+	struct pex_message m;
+
+	if (heard->at_ms != 0 && now_ms - heard->at_ms < PEX_AT_MOST_MS)
+		return true;
+	if (!pex_read(payload, &m))
+		return false;
+	heard->at_ms = now_ms;
+	heard->count = 0;
+	for (size_t i = 0; i < m.added_count; i++) {
+		if (pex_may_know_of(from, &m.added[i].address))
+			heard->addresses[heard->count++] = m.added[i].address;
+	}
+	return true;
+}
+
 /* ---- writing ---- */
 
 /* Those of one family, with the key of the list and (added ones) of the

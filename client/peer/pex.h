@@ -47,6 +47,23 @@ bool pex_read(struct span payload, struct pex_message *ret);
 /* Write it, at most PEX_MESSAGE_SIZE bytes. */
 void pex_write(struct writer *w, const struct pex_message *m);
 
+/* Who may be told of whom: nobody is sent to this machine itself but by itself.
+ */
+bool pex_may_know_of(
+	const struct endpoint *other, const struct endpoint *address);
+
+/* What one peer has told, to be taken from there. */
+struct pex_heard {
+	size_t count;
+	struct endpoint addresses[PEX_MAX];
+	uint64_t at_ms; /* when it last told; 0: never */
+};
+
+/* The peer at `from` sent the payload of a ut_pex message; what comes too soon
+ * after the one before is passed over.  False: not bencode. */
+bool pex_hear(struct pex_heard *heard, struct span payload,
+	const struct endpoint *from, uint64_t now_ms);
+
 /* What one peer has been told. */
 struct pex_told {
 	size_t count;

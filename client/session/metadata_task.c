@@ -184,6 +184,9 @@ static bool send_out(struct fetch *f)
 
 static enum metadata_talk_verdict tick(struct fetch *f, uint64_t now)
 {
+	session_torrent_hear_of(
+		f->st, FROM_PEX, f->talk.heard.addresses, f->talk.heard.count);
+	f->talk.heard.count = 0;
 	pthread_mutex_lock(&f->task->lock);
 	enum metadata_talk_verdict verdict = metadata_talk_tick(&f->talk, now);
 	pthread_mutex_unlock(&f->task->lock);
@@ -285,6 +288,7 @@ struct worker_result metadata_task_talk(struct metadata_task *task,
 		.from = candidate->address,
 		.fast = g->theirs.fast,
 		.extended = g->theirs.extended,
+		.pex = worker->session->pex,
 		.port = session_port_for(worker->session, &candidate->address),
 	};
 
@@ -294,7 +298,7 @@ struct worker_result metadata_task_talk(struct metadata_task *task,
 	tell_peer(&f, candidate, g, PEER_CONNECTED, "");
 	result.ended = run(&f);
 	result.got_data = f.talk.gave;
-	result.listen_port = f.talk.listen_port;
+	result.listen_port = f.talk.theirs.port;
 	if (result.ended != PEER_END_METADATA || !may_go_on(&f)) {
 		ret_said->failed = true;
 		tell_peer(&f, candidate, g, PEER_CLOSED, f.talk.reason);

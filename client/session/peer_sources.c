@@ -47,15 +47,7 @@ static void fill_announce(void *arg, struct announce *a)
 
 static void take_peers(void *arg, const struct endpoint *peers, size_t count)
 {
-	struct session_torrent *st = arg;
-	struct candidate c = {
-		.source = FROM_TRACKER, .torrent = st->index, .socket = -1};
-
-	for (size_t i = 0; i < count; i++) {
-		c.address = peers[i];
-		if (!peer_queue_push(st->session->queue, &c))
-			return;
-	}
+	session_torrent_hear_of(arg, FROM_TRACKER, peers, count);
 }
 
 /* "HOST:PORT" of a tracker's URL: what may be told to anybody. */
@@ -157,18 +149,12 @@ static void take_found(struct peer_sources *p, enum candidate_source source,
 	const struct info_hash *torrent, const struct endpoint *peers,
 	size_t count)
 {
-	struct candidate c = {.source = source, .torrent = -1, .socket = -1};
-
 	for (size_t i = 0; i < p->context->torrent_count; i++) {
-		const struct metainfo *m = p->context->torrents[i].m;
+		struct session_torrent *st = &p->context->torrents[i];
+		const struct metainfo *m = st->m;
 
 		if (info_hash_equal(&m->info_hash, torrent) && !m->private)
-			c.torrent = (int)i;
-	}
-	for (size_t i = 0; c.torrent >= 0 && i < count; i++) {
-		c.address = peers[i];
-		if (!peer_queue_push(p->context->queue, &c))
-			return;
+			session_torrent_hear_of(st, source, peers, count);
 	}
 }
 

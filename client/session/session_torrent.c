@@ -194,6 +194,20 @@ struct announce_counts session_torrent_counts(struct session_torrent *st)
 	return counts;
 }
 
+void session_torrent_hear_of(struct session_torrent *st,
+	enum candidate_source source, const struct endpoint *peers,
+	size_t count)
+{
+	struct candidate c = {
+		.source = source, .torrent = st->index, .socket = -1};
+
+	for (size_t i = 0; i < count; i++) {
+		c.address = peers[i];
+		if (!peer_queue_push(st->session->queue, &c))
+			return;
+	}
+}
+
 static void tell_coordinator(struct session_torrent *st,
 	enum candidate_source source, const struct endpoint *address)
 {

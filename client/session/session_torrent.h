@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/discovery/peer_queue.h"
 #include "client/session/serving.h"
 #include "client/session/session.h"
 #include "client/torrent/piece_order.h"
@@ -137,6 +138,12 @@ bool session_torrent_settle(struct session_torrent *st);
  * keeper told of the last one. */
 void session_torrent_push_piece(
 	struct session_torrent *st, struct open_piece *piece);
+
+/* Somebody named peers of this torrent: the coordinator will see to them.  What
+ * there is no room for is passed over: such peers come again, or others do. */
+void session_torrent_hear_of(struct session_torrent *st,
+	enum candidate_source source, const struct endpoint *peers,
+	size_t count);
 
 /* Tell the listeners about something of this torrent. */
 void session_torrent_emit(struct session_torrent *st, struct event *event);

@@ -272,8 +272,9 @@ static void update_member(struct talk *t)
 
 	/* Who came to us says where it listens. */
 	if (!t->dialled)
-		now.address.port = c->extensions.listen_port;
-	if (bitfield_full(&c->peer.pick.has) || c->extensions.upload_only)
+		now.address.port = c->extensions.theirs.port;
+	if (bitfield_full(&c->peer.pick.has) ||
+		c->extensions.theirs.upload_only)
 		now.flags |= PEX_SEED;
 	if (t->dialled)
 		now.flags |= PEX_REACHABLE;
@@ -299,15 +300,9 @@ static void exchange_peers(struct talk *t, uint64_t now_ms)
 
 		conversation_tell_swarm(c, swarm, count, now_ms);
 	}
-	for (size_t i = 0; i < c->extensions.heard_count; i++) {
-		/* No room: they come again, or others do. */
-		(void)peer_queue_push(s->queue,
-			&(struct candidate){.source = FROM_PEX,
-				.torrent = t->st->index,
-				.address = c->extensions.heard[i],
-				.socket = -1});
-	}
-	c->extensions.heard_count = 0;
+	session_torrent_hear_of(t->st, FROM_PEX, c->extensions.heard.addresses,
+		c->extensions.heard.count);
+	c->extensions.heard.count = 0;
 }
 
 /* ---- waiting ---- */
@@ -368,7 +363,7 @@ static void hear_of_node(struct talk *t)
 static void look_into_mirror(struct talk *t)
 {
 	const struct session_context *s = t->worker->session;
-	struct endpoint seen = t->conversation.extensions.seen_as;
+	struct endpoint seen = t->conversation.extensions.theirs.yourip;
 
 	seen.port = s->port;
 	if (t->told_mirror || !endpoint_dialable(&seen))
@@ -510,7 +505,7 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		swarm_members_remove(s->members, worker->index);
 		result.ended = end.ended;
 		result.got_data = t.conversation.asking.payload > 0;
-		result.listen_port = t.conversation.extensions.listen_port;
+		result.listen_port = t.conversation.extensions.theirs.port;
 		tell_peer(&t, candidate, &g->theirs, PEER_CLOSED, end.reason);
 		flush(&t, clock_ms());
 		end_asking(&t);

@@ -7,7 +7,7 @@ import pytest
 from fakepeer import EXTENDED
 from lab import finish_equal, free_port
 from programs import scaled
-from test_extensions import METADATA, PIECE, magnet, split_dict
+from test_extensions import METADATA, PEX, PIECE, compact, magnet, split_dict
 from torrents import bdecode, bencode
 
 
@@ -112,6 +112,26 @@ def test_the_seed_dials_the_taker(lab):
     taker.wait_for("listening")
     lab.client("seed", torrent.path, "--file", content, "--peer", "127.0.0.1:%d" % port)
     finish_equal(taker, content, lab.path("out"), timeout=40)
+
+
+def test_who_has_no_metadata_may_know_who_has(lab):
+    """The only peer that is known has come by the link itself; it tells of a seed."""
+    content = lab.noise_file("source/file.bin", 100_000)
+    torrent = lab.torrent(content)
+    seeder = lab.seed(torrent, content, bind="127.0.0.7")
+
+    def script(c):
+        c.receive_handshake()
+        c.send_handshake()
+        c.extended_handshake(m={"ut_metadata": METADATA, "ut_pex": PEX})
+        while (payload := c.receive_until(EXTENDED, timeout=60)[1])[0] != 0:
+            pass
+        theirs = bdecode(payload[1:])[b"m"]
+        c.send(EXTENDED, bytes([theirs[b"ut_pex"]]) + bencode({"added": compact("127.0.0.7", seeder.port), "added.f": b"\2"}))
+        c.wait_closed(60)
+
+    knower = lab.peer(torrent, script)
+    finish_equal(leech(lab, magnet(torrent), lab.path("out"), peers=[knower]), content, lab.path("out"), timeout=30)
 
 
 @pytest.mark.parametrize("client", ["aria2", "libtorrent"])

@@ -15,7 +15,7 @@ static void require(bool truth)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	struct extended_handshake h, back;
+	struct extended_handshake h = {0}, back = {0};
 	uint8_t memory[512];
 	struct writer w = writer_of(memory, sizeof(memory));
 

@@ -44,7 +44,7 @@ Test(conversation, tells_its_pieces_only_and_its_queue)
 	struct conversation *c = lab_begin(&l, start, LAB_START_MS);
 	static const uint8_t bitfield[] = {
 		0, 0, 0, 6, WIRE_BITFIELD, 0xff, 0x80, 0, 0, 0};
-	struct extended_handshake h;
+	struct extended_handshake h = {0};
 
 	cr_assert_gt(c->out.len, sizeof(bitfield) + 6);
 	cr_expect_arr_eq(c->out.bytes, bitfield, sizeof(bitfield));

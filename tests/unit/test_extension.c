@@ -13,7 +13,7 @@ static bool read_text(const char *in, struct extended_handshake *ret)
 
 static struct extended_handshake read_good(const char *in)
 {
-	struct extended_handshake h;
+	struct extended_handshake h = {0};
 
 	cr_assert(read_text(in, &h), "'%s'", in);
 	return h;
@@ -30,7 +30,7 @@ Test(extension, handshake_goes_there_and_back)
 		.client = "tbt 0.1.0",
 		.yourip = {{0x20, 1, [15] = 7}, 0},
 	};
-	struct extended_handshake back;
+	struct extended_handshake back = {0};
 	uint8_t memory[256];
 	struct writer w = writer_of(memory, sizeof(memory));
 
@@ -142,6 +142,36 @@ Test(extension, ids_out_of_bounds_are_not_spoken)
 	cr_expect_eq(h.ids[EXTENSION_PEX], 0);
 }
 
+Test(extension, later_handshakes_add_to_what_was_said)
+{
+	struct extended_handshake h = read_good(
+		"d1:md11:ut_metadatai3e6:ut_pexi1ee13:metadata_sizei100e"
+		"1:pi7e4:reqqi9e11:upload_onlyi1e1:v1:x6:yourip4:abcde");
+
+	cr_assert(read_text("d1:md6:ut_pexi0eee", &h));
+	cr_expect_eq(h.ids[EXTENSION_METADATA], 3);
+	cr_expect_eq(h.ids[EXTENSION_PEX], 0, "not spoken any more");
+	cr_expect_eq(h.metadata_size, 100);
+	cr_expect_eq(h.port, 7);
+	cr_expect_eq(h.reqq, 9);
+	cr_expect(h.upload_only);
+	cr_expect_str_eq(h.client, "x");
+	cr_expect(endpoint_is_v4(&h.yourip));
+
+	cr_assert(read_text("d1:md6:ut_pexi4ee13:metadata_sizei-1e1:pi0e"
+			    "4:reqqi10e11:upload_onlyi0e1:v1:y6:yourip1:ae",
+		&h));
+	cr_expect_eq(h.ids[EXTENSION_PEX], 4);
+	cr_expect_eq(h.metadata_size, 100);
+	cr_expect_eq(h.port, 7);
+	cr_expect_eq(h.reqq, 10);
+	cr_expect_not(h.upload_only);
+	cr_expect_str_eq(h.client, "y");
+	cr_expect(endpoint_is_v4(&h.yourip));
+	cr_expect_not(read_text("d1:pi8e", &h));
+	cr_expect_eq(h.port, 7);
+}
+
 Test(extension, client_name_is_cut_and_made_valid)
 {
 	struct extended_handshake h = read_good("d1:v3:a\xff"
@@ -163,7 +193,7 @@ Test(extension, what_is_not_one_dictionary_is_refused)
 		"dee", "ded", "d1:pi1e", "di1ei2ee", "d1:vx3:abce"};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct extended_handshake h;
+		struct extended_handshake h = {0};
 
 		cr_expect_not(read_text(cases[i], &h), "'%s'", cases[i]);
 	}
@@ -172,7 +202,7 @@ Test(extension, what_is_not_one_dictionary_is_refused)
 Test(extension, deep_nesting_is_refused)
 {
 	char deep[2048];
-	struct extended_handshake h;
+	struct extended_handshake h = {0};
 
 	memset(deep, 'l', 1000);
 	memset(deep + 1000, 'e', 1000);

@@ -64,7 +64,7 @@ static struct span said(struct conversation *c, enum extension_kind kind)
 
 static struct extended_handshake offered(struct conversation *c)
 {
-	struct extended_handshake h;
+	struct extended_handshake h = {0};
 	size_t start = WIRE_PREFIX_SIZE + WIRE_PREFIX_SIZE + 1; /* have_none */
 
 	cr_assert(extension_read_handshake(
@@ -206,8 +206,8 @@ static size_t hears(struct conversation *c, uint64_t now_ms)
 	cr_expect_eq(says(c, extension_our_id(EXTENSION_PEX), two_peers,
 			     sizeof(two_peers) - 1, now_ms),
 		CONVERSATION_GOES_ON);
-	size_t count = c->extensions.heard_count;
-	c->extensions.heard_count = 0;
+	size_t count = c->extensions.heard.count;
+	c->extensions.heard.count = 0;
 	return count;
 }
 
@@ -219,7 +219,7 @@ Test(extension_talk, addresses_are_heard_but_loopback_only_from_loopback)
 	struct endpoint first = at("1.2.3.4:5");
 
 	cr_expect_eq(hears(far, LAB_START_MS), 1);
-	cr_expect(endpoint_equal(&far->extensions.heard[0], &first));
+	cr_expect(endpoint_equal(&far->extensions.heard.addresses[0], &first));
 	cr_expect_eq(hears(near, LAB_START_MS), 2);
 	lab_end(far);
 	lab_end(near);

@@ -145,7 +145,7 @@ Test(metadata_talk, asks_for_the_metadata_and_is_done)
 	cr_expect_eq(tick(&l, 0), METADATA_TALK_GOES_ON);
 	cr_expect_str_eq(said(&l), "", "it did not say anything yet");
 	says_handshake(&l, SIZE);
-	cr_expect_eq(l.t.listen_port, 99);
+	cr_expect_eq(l.t.theirs.port, 99);
 	tick(&l, 1);
 	cr_expect_str_eq(said(&l), "request:0 ", "its size is only a claim");
 	cr_expect_eq(gives(&l, 0, SIZE), METADATA_TALK_GOES_ON);
@@ -335,5 +335,32 @@ Test(metadata_talk, rtorrent_is_asked_for_one_piece_at_a_time)
 		cr_expect_str_eq(said(&l), expected);
 		gives_some(&l, i);
 	}
+	end(&l);
+}
+
+Test(metadata_talk, who_tells_of_others_is_heard_if_that_was_offered)
+{
+	static const char pex[] = "d5:added12:\x01\x02\x03\x04\x00\x50"
+				  "\x7f\x00\x00\x01\x00\x50"
+				  "e";
+	struct talk l = begin(false, true);
+	struct endpoint e;
+
+	cr_expect_eq(
+		says(&l, extension_our_id(EXTENSION_PEX), pex, sizeof(pex) - 1),
+		METADATA_TALK_GOES_ON);
+	cr_expect_eq(l.t.heard.count, 0);
+
+	l.t.pex = true;
+	says(&l, extension_our_id(EXTENSION_PEX), pex, sizeof(pex) - 1);
+	cr_assert_eq(l.t.heard.count, 1, "not this machine itself");
+	cr_assert(endpoint_parse("1.2.3.4:80", &e));
+	cr_expect(endpoint_equal(&l.t.heard.addresses[0], &e));
+	end(&l);
+
+	l = begin(false, true);
+	l.t.pex = true;
+	cr_expect_eq(says(&l, extension_our_id(EXTENSION_PEX), "x", 1),
+		METADATA_TALK_PROTOCOL_ERROR);
 	end(&l);
 }
