@@ -215,5 +215,6 @@ def test_odd_links(lab):
         assert lab.command("leech", link, "--no-dht").refused, link
     assert lab.command("seed", magnet(torrent)).refused
     both = lab.client("leech", magnet(torrent), torrent.path)
-    both.wait_until(lambda: "given twice" in both.stderr, "word of the second")
+    both.wait_for("listening")
+    assert "given twice" in both.stderr
     assert both.terminate() == 1
