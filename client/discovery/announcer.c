@@ -47,8 +47,9 @@ struct ask {
 	struct ask *next; /* guarded by the announcer's lock */
 	struct announcer *announcer;
 	size_t tracker;
-	struct announce announce;
+	enum announce_event event;
 	bool scrape;
+	struct announce announce; /* made before the thread is */
 	bool has_thread;
 	pthread_t thread;
 
@@ -170,8 +171,7 @@ static void deliver(struct announcer *a, struct ask *k)
 	const struct announcer_options *to = &a->options;
 	struct tracker *t = &a->trackers[k->tracker];
 	struct outcome *o = &k->outcome;
-	struct announcer_news news = {
-		.url = t->url, .event = k->announce.event};
+	struct announcer_news news = {.url = t->url, .event = k->event};
 	const struct announce_counts counts = {
 		o->reply.counted, o->reply.seeders, o->reply.leechers};
 
@@ -192,7 +192,7 @@ static void deliver(struct announcer *a, struct ask *k)
 	news.peers = o->reply.peer_count;
 	news.counts = counts;
 	to->report(to->ctx, &news);
-	if (k->announce.event != ANNOUNCE_STOPPED && o->reply.peer_count > 0)
+	if (k->event != ANNOUNCE_STOPPED && o->reply.peer_count > 0)
 		to->peers(to->ctx, o->reply.peers, o->reply.peer_count);
 }
 
@@ -201,8 +201,8 @@ static void note_locked(struct announcer *a, struct ask *k)
 	struct outcome *o = &k->outcome;
 	uint64_t now_ms = clock_ms();
 
-	o->cut_short = !o->answered && a->stopping &&
-		k->announce.event != ANNOUNCE_STOPPED;
+	o->cut_short =
+		!o->answered && a->stopping && k->event != ANNOUNCE_STOPPED;
 	if (k->scrape)
 		announce_schedule_counted(a->schedule, k->tracker, now_ms);
 	else if (o->answered)
@@ -298,7 +298,7 @@ static struct ask *add_ask_locked(struct announcer *a,
 	k->announcer = a;
 	k->tracker = turn->tracker;
 	k->scrape = scrape;
-	k->announce.event = turn->event;
+	k->event = turn->event;
 	k->give_up_ms = give_up_locked(a, now_ms, turn->left);
 	k->next = a->asks;
 	a->asks = k;
@@ -307,7 +307,7 @@ static struct ask *add_ask_locked(struct announcer *a,
 
 static void begin(struct announcer *a, struct ask *k)
 {
-	say_what(a, k->announce.event, &k->announce);
+	say_what(a, k->event, &k->announce);
 	k->has_thread = start_thread(&k->thread, run_ask, k);
 	if (k->has_thread)
 		return;
@@ -509,7 +509,7 @@ void announcer_stop(struct announcer *a, unsigned timeout_ms)
 
 		/* A `completed` on its way would have to be sent again if it
 		 * were cut off, and might then be counted twice. */
-		if (k->announce.event == ANNOUNCE_COMPLETED)
+		if (k->event == ANNOUNCE_COMPLETED)
 			left_ms = timeout_ms / 2;
 		if (left_ms > timeout_ms)
 			left_ms = timeout_ms;
