@@ -53,6 +53,7 @@ command ip iproute2
 command miniupnpd miniupnpd-nftables ?
 command nft nftables ?
 command strace strace
+command openssl openssl
 command chromium chromium ?
 command clang-format-14 clang-format-14 ?
 clang_rt fuzzer libclang-rt-14-dev ?

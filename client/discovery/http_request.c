@@ -1,8 +1,11 @@
 #include "client/discovery/http_request.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "shared/endpoint.h"
+#include "shared/error.h"
 
 static const char allowed[] = "http,https";
 
@@ -19,10 +22,40 @@ static bool set_bind(CURL *curl, const struct endpoint *bind)
 					     : CURL_IPRESOLVE_V6);
 }
 
-bool http_request_prepare(CURL *curl, const struct endpoint *bind)
+/* NULL also if it is empty. */
+static const char *environment(const char *name)
 {
+	const char *value = getenv(name);
+
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* The library has its own idea of whom to trust; these are the curl command's,
+ * and people know them. */
+static bool set_trust(CURL *curl)
+{
+	const char *file = environment("CURL_CA_BUNDLE");
+	const char *folder = NULL;
 	bool ok = true;
 
+	if (file == NULL) {
+		file = environment("SSL_CERT_FILE");
+		folder = environment("SSL_CERT_DIR");
+	}
+	if (file != NULL)
+		ok &= !curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+	if (folder != NULL)
+		ok &= !curl_easy_setopt(curl, CURLOPT_CAPATH, folder);
+	return ok;
+}
+
+bool http_request_prepare(
+	CURL *curl, const struct endpoint *bind, char words[CURL_ERROR_SIZE])
+{
+	bool ok = set_trust(curl);
+
+	words[0] = '\0';
+	ok &= !curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
 	ok &= !curl_easy_setopt(curl, CURLOPT_USERAGENT, "tbt/" TBT_VERSION);
 	ok &= !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	ok &= !curl_easy_setopt(
@@ -44,4 +77,26 @@ bool http_request_prepare(CURL *curl, const struct endpoint *bind)
 	ok &= !curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_NONE);
 	ok &= !curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	return ok && (bind == NULL || set_bind(curl, bind));
+}
+
+bool http_request_tls_failed(
+	CURLcode code, const char *words, struct error *err)
+{
+	bool untrusted = strstr(words, "self-signed") != NULL ||
+		strstr(words, "self signed") != NULL ||
+		strstr(words, "issuer") != NULL;
+
+	switch ((int)code) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CONNECT_ERROR:
+		error_set(err, "%s%s",
+			words[0] != '\0' ? words : curl_easy_strerror(code),
+			untrusted ? " (those in the file that CURL_CA_BUNDLE "
+				    "names are trusted)"
+				  : "");
+		return true;
+	default:
+		return false;
+	}
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 struct endpoint;
+struct error;
 
 /* What is the same for each HTTP request of ours, to a tracker or a web seed:
  * which URLs it may go to, with what caution, and from where. */
@@ -14,7 +15,16 @@ enum {
 };
 
 /* Prepare a handle.  `bind`: the local address; NULL: any, and any family.
+ * `words`: where libcurl keeps what it says of a failure, for as long as the
+ * handle is used.  Certificates are trusted as the curl command does it, by
+ * CURL_CA_BUNDLE, SSL_CERT_DIR and SSL_CERT_FILE of the environment.
+ *
  * False: out of memory, or libcurl cannot do it. */
-bool http_request_prepare(CURL *curl, const struct endpoint *bind);
+bool http_request_prepare(
+	CURL *curl, const struct endpoint *bind, char words[CURL_ERROR_SIZE]);
+
+/* Whether it was TLS that failed; then `err` says why, and what may help. */
+bool http_request_tls_failed(
+	CURLcode code, const char *words, struct error *err);
 
 #endif

@@ -30,6 +30,7 @@ struct transfer {
 	struct buffer body;
 	size_t header_bytes;
 	bool headers_too_long;
+	char words[CURL_ERROR_SIZE]; /* libcurl's, of a failure */
 
 	/* How it ended. */
 	bool over;
@@ -88,7 +89,7 @@ static bool set_options(CURL *curl, const char *url,
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
 	/* Last, since an address allows its own family only. */
-	return ok && http_request_prepare(curl, bind);
+	return ok && http_request_prepare(curl, bind, t->words);
 }
 
 /* Why the transfer failed, without the URL. */
@@ -98,6 +99,8 @@ static bool explain(
 	char words[96];
 	long number = 0;
 
+	if (http_request_tls_failed(code, t->words, err))
+		return false;
 	switch ((int)code) {
 	case CURLE_COULDNT_CONNECT:
 		(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
@@ -110,8 +113,6 @@ static bool explain(
 			err, "timed out after %d s", HTTP_CONNECT_MS / 1000);
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return error_set(err, "host not found");
-	case CURLE_PEER_FAILED_VERIFICATION:
-		return error_set(err, "certificate not valid");
 	case CURLE_TOO_MANY_REDIRECTS:
 		return error_set(
 			err, "more than %d redirects", HTTP_MAX_REDIRECTS);
@@ -142,7 +143,9 @@ static bool proxies_configured(void)
 		"HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (getenv(names[i]) != NULL)
+		const char *proxy = getenv(names[i]);
+
+		if (proxy != NULL && proxy[0] != '\0')
 			return true;
 	}
 	return false;

@@ -46,6 +46,7 @@ struct web_transfer {
 	struct web_transfer_options options;
 	CURL *curl;
 	CURLM *multi;
+	char words[CURL_ERROR_SIZE]; /* libcurl's, of a failure */
 
 	struct rate_turn turn; /* in the line for the rate limit */
 	size_t allowed;        /* bytes that it has let pass */
@@ -232,7 +233,12 @@ static CURLcode run_transfer(struct web_transfer *t)
 static void conclude(struct web_transfer *t, CURLcode code)
 {
 	struct request *r = &t->request;
+	struct error why;
 
+	if (http_request_tls_failed(code, t->words, &why)) {
+		(void)refuse(r, WEB_SEED_LATER, why.text);
+		return;
+	}
 	switch ((int)code) {
 	case CURLE_OK:
 		if (judge(t) == WEB_SEED_GOOD && r->left > 0)
@@ -316,7 +322,7 @@ uint64_t web_transfer_retry_ms(const struct web_transfer *t)
 static bool set_options(struct web_transfer *t)
 {
 	CURL *curl = t->curl;
-	bool ok = http_request_prepare(curl, t->options.bind);
+	bool ok = http_request_prepare(curl, t->options.bind, t->words);
 
 	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
 	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, t);
