@@ -12,6 +12,7 @@
 #include "client/commands.h"
 #include "client/torrent/make_torrent.h"
 #include "client/torrent/source_files.h"
+#include "client/ui/hash_line.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/metainfo.h"
@@ -33,44 +34,6 @@ struct create_options {
 	bool force;
 	bool help;
 };
-
-/* ---- the line on the terminal ---- */
-
-struct progress_line {
-	bool shown;
-	uint64_t started_ms;
-};
-
-static void draw_bar(double part, char *ret, size_t width)
-{
-	size_t full = (size_t)(part * (double)width);
-
-	for (size_t i = 0; i < width; i++)
-		ret[i] = i < full ? '#' : '.';
-	ret[width] = '\0';
-}
-
-static void on_progress(void *ctx, uint64_t done, uint64_t total)
-{
-	struct progress_line *line = ctx;
-	double part = (double)done / (double)total;
-	double ms = (double)(clock_ms() - line->started_ms) + 1;
-	char bar[31];
-	char done_text[TEXT_UNIT_SIZE], total_text[TEXT_UNIT_SIZE];
-
-	draw_bar(part, bar, sizeof(bar) - 1);
-	fprintf(stderr, "\r[%s] %3.0f %%  %s of %s  %.0f MB/s\033[K", bar,
-		100 * part, text_size(done, done_text),
-		text_size(total, total_text), (double)done / ms / 1000);
-	line->shown = true;
-}
-
-static void wipe_progress(struct progress_line *line)
-{
-	if (line->shown)
-		fputs("\r\033[K", stderr);
-	line->shown = false;
-}
 
 static void on_skipped(void *ctx, const char *path)
 {
@@ -254,11 +217,17 @@ static void print_result(const char *path, const struct metainfo *m)
 {
 	char hex[INFO_HASH_HEX_SIZE];
 	char shown[SHOWN_SIZE];
+	char length[TEXT_UNIT_SIZE];
+	char piece[TEXT_UNIT_SIZE];
 
 	info_hash_hex(&m->info_hash, hex);
-	printf("%s: %" PRIu32 " %s, info hash %s\n",
-		text_escape_str(path, shown, sizeof(shown)), m->piece_count,
-		m->piece_count == 1 ? "piece" : "pieces", hex);
+	printf("%s: %s in %zu file%s, %" PRIu32
+	       " piece%s of %s, info hash %s\n",
+		text_escape_str(path, shown, sizeof(shown)),
+		text_size(m->length, length), m->file_count,
+		m->file_count == 1 ? "" : "s", m->piece_count,
+		m->piece_count == 1 ? "" : "s",
+		text_size(m->piece_length, piece), hex);
 }
 
 /* What was made goes through the door by which all torrents come in: what we
@@ -283,7 +252,7 @@ static bool save_checked(
 static bool make_and_save(const struct create_options *o, const char *source,
 	const char *path, struct error *err)
 {
-	struct progress_line line = {.started_ms = clock_ms()};
+	struct hash_line line;
 	struct buffer b;
 	struct make_torrent what = {
 		.path = source,
@@ -297,14 +266,15 @@ static bool make_and_save(const struct create_options *o, const char *source,
 		.created_s = o->no_date ? 0 : (int64_t)clock_wall(),
 		.piece_length = (uint32_t)o->piece_length,
 		.threads = (unsigned)o->threads,
-		.progress = isatty(STDERR_FILENO) ? on_progress : NULL,
+		.progress = hash_line_progress(),
 		.skipped = on_skipped,
 		.ctx = &line,
 	};
 
 	buffer_init(&b, METAINFO_MAX_SIZE + METAINFO_MAX_HASHES);
+	hash_line_init(&line, source);
 	bool ok = make_torrent(&what, &b, err);
-	wipe_progress(&line);
+	hash_line_wipe(&line);
 	ok = ok && save_checked(path, o->force, &b, err);
 	buffer_finish(&b);
 	return ok;

@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/command_common.h"
 #include "client/commands.h"
@@ -9,6 +8,7 @@
 #include "client/storage/layout.h"
 #include "client/storage/storage.h"
 #include "client/torrent/selection.h"
+#include "client/ui/hash_line.h"
 #include "shared/event_line.h"
 #include "shared/metainfo.h"
 #include "shared/options.h"
@@ -254,27 +254,18 @@ static bool report(struct verify *v)
 	return right == files && have == pieces;
 }
 
-/* A line that keeps its place, for a terminal. */
-static void show_progress(void *ctx, uint64_t done, uint64_t total)
-{
-	(void)ctx;
-	if (done < total)
-		fprintf(stderr, "\rchecked %3.0f %%",
-			100.0 * (double)done / (double)total);
-	else
-		fputs("\r\x1b[K", stderr); /* gone */
-}
-
 /* ---- The command ---- */
 
 static int check_content(struct verify *v)
 {
 	struct error err;
+	struct hash_line line;
 	struct check check = {
 		.m = v->m,
 		.storage = v->storage,
 		.threads = (unsigned)v->options->threads,
-		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+		.progress = hash_line_progress(),
+		.ctx = &line,
 		.holes_may_be_good = true,
 	};
 
@@ -293,14 +284,15 @@ static int check_content(struct verify *v)
 	check.wanted = v->wanted;
 
 	int status;
-	if (check_run(&check, v->good, &err)) {
+	hash_line_init(&line, v->m->name);
+	bool checked = check_run(&check, v->good, &err);
+	hash_line_wipe(&line);
+	if (checked) {
 		bool right = report(v);
 		status = command_finish_output();
 		if (!right)
 			status = 1;
 	} else {
-		if (check.progress)
-			show_progress(NULL, 1, 1); /* no line to append to */
 		status = command_fail(1, &err);
 	}
 	free(v->good);
@@ -348,8 +340,7 @@ static int run(
 	struct error err;
 
 	if (torrents->count != 1) {
-		error_set(&err, "verify: wants one torrent, not %zu",
-			torrents->count);
+		error_set(&err, "verify: wants one torrent, see --help");
 		return command_fail(2, &err);
 	}
 	if (o->file && o->folder) {

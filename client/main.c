@@ -13,13 +13,13 @@ static const struct command {
 	const char *arguments;
 	const char *help;
 } commands[] = {
-	{"leech", command_leech, "TORRENT...",
+	{"leech", command_leech, "TORRENT|MAGNET...",
 		"download, then become a seeder"},
 	{"seed", command_seed, "TORRENT...",
 		"share content that is already here"},
 	{"create", command_create, "PATH",
 		"make a .torrent of a file or folder"},
-	{"show", command_show, "TORRENT", "print what it says"},
+	{"show", command_show, "TORRENT|MAGNET", "print what it says"},
 	{"verify", command_verify, "TORRENT",
 		"check content on disk against it"},
 };
@@ -30,7 +30,7 @@ static void print_help(void)
 {
 	puts("usage: tbt-client COMMAND ... [options]\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		printf("  %-8s%-12s%s\n", commands[i].name,
+		printf("  %-8s%-20s%s\n", commands[i].name,
 			commands[i].arguments, commands[i].help);
 	puts("\n"
 	     "  -h, --help     print this and exit; after a command, its "

@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "client/session/events.h"
 #include "client/ui/hide_keys.h"
 #include "client/ui/progress_line.h"
+#include "client/ui/terminal.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/text.h"
@@ -60,34 +59,8 @@ struct progress {
 
 enum progress_style progress_style_for_stdout(void)
 {
-	const char *term = getenv("TERM");
-	bool able = isatty(STDOUT_FILENO) && term && term[0] != '\0' &&
-		strcmp(term, "dumb") != 0;
-
-	return able ? PROGRESS_TERMINAL : PROGRESS_PLAIN;
-}
-
-/* What setlocale() would go by; it itself would change how numbers look. */
-static bool locale_is_utf8(void)
-{
-	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const char *value = getenv(names[i]);
-
-		if (value && value[0] != '\0')
-			return strcasestr(value, "utf-8") ||
-				strcasestr(value, "utf8");
-	}
-	return false;
-}
-
-/* https://no-color.org: set and not empty. */
-static bool colour_wanted(void)
-{
-	const char *no = getenv("NO_COLOR");
-
-	return !no || no[0] == '\0';
+	return terminal_is_able(STDOUT_FILENO) ? PROGRESS_TERMINAL
+					       : PROGRESS_PLAIN;
 }
 
 /* Take the live lines away; the cursor is then where they began. */
@@ -121,8 +94,6 @@ struct progress *progress_create(enum progress_style style, bool verbose)
 	pthread_mutex_init(&p->lock, NULL);
 	p->style = style;
 	p->verbose = verbose;
-	p->look.utf8 = locale_is_utf8();
-	p->look.colour = colour_wanted();
 	if (style == PROGRESS_TERMINAL) {
 		/* The display goes out in one write, so it does not flicker. */
 		setvbuf(stdout, NULL, _IOFBF, 64 * 1024);
@@ -250,17 +221,6 @@ static void sum_locked(
 			ret->name, sizeof(ret->name), "%zu torrents", p->count);
 }
 
-static void terminal_size(unsigned *ret_columns, unsigned *ret_rows)
-{
-	struct winsize size;
-	bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
-
-	*ret_columns = known && size.ws_col > 0 ? size.ws_col : 80;
-	*ret_rows = known && size.ws_row > 0 ? size.ws_row : 24;
-	if (*ret_columns > PROGRESS_MAX_WIDTH)
-		*ret_columns = PROGRESS_MAX_WIDTH;
-}
-
 static void draw_line(const char *line) { printf("\x1b[2K%s\n", line); }
 
 /* The lines themselves; the cursor is where they begin.  Returns how many. */
@@ -295,17 +255,14 @@ static unsigned draw_lines_locked(struct progress *p, size_t room)
 
 static void draw_locked(struct progress *p)
 {
-	unsigned width;
 	unsigned rows;
 
-	terminal_size(&width, &rows);
+	p->look = terminal_look(STDOUT_FILENO, &rows);
 	/* In a terminal made narrower the old lines may have been wrapped:
 	 * leave them, rather than count wrong and wipe what is above. */
-	if (width < p->drawn_width)
+	if (p->look.width < p->drawn_width)
 		p->drawn = 0;
-	p->drawn_width = width;
-	/* The last column stays free, or some terminals begin a new line. */
-	p->look.width = width - 1;
+	p->drawn_width = p->look.width;
 
 	unsigned before = p->drawn;
 	putchar('\r');
@@ -374,7 +331,7 @@ static void on_checked_locked(
 {
 	e->shown.state = PROGRESS_STARTING;
 	/* That a new download begins with nothing is no news. */
-	if (event->checked.have > 0 || p->style == PROGRESS_PLAIN)
+	if (event->checked.have > 0)
 		say_locked(p,
 			"%s: checked, %" PRIu32 " of %" PRIu32 " piece%s good",
 			e->shown.name, event->checked.have,
@@ -431,6 +388,8 @@ static void on_stopped_locked(
 
 	if (e->shown.state != PROGRESS_FAILED)
 		e->shown.state = PROGRESS_STOPPED;
+	if (event->stopped.total == 0) /* nobody knows: no metadata came */
+		return;
 	say_locked(p, "%s: stopped: %s of %s here, %s down, %s up",
 		e->shown.name, text_size(event->stopped.done, done),
 		text_size(event->stopped.total, total),

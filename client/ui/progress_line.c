@@ -233,18 +233,25 @@ static double share_ratio(const struct progress_torrent *t)
 	return t->total > 0 ? (double)t->uploaded / (double)t->total : 0;
 }
 
-/* The words of a line; those that say nothing now stay empty. */
-static void fill(struct fields *f, const struct progress_torrent *t, bool utf8)
+static void set_left(struct fields *f, const struct progress_torrent *t)
 {
 	char duration[TEXT_UNIT_SIZE];
 
+	if (t->eta_s >= 0)
+		field_set(f, FIELD_LEFT, "%s left",
+			text_duration((uint64_t)t->eta_s, duration));
+}
+
+/* The words of a line; those that say nothing now stay empty. */
+static void fill(struct fields *f, const struct progress_torrent *t, bool utf8)
+{
 	memset(f, 0, sizeof(*f));
 	switch (t->state) {
 	case PROGRESS_STARTING:
 		field_set(f, FIELD_DOWN, "starting");
 		return;
 	case PROGRESS_FETCHING:
-		field_set(f, FIELD_DOWN, "metadata");
+		field_set(f, FIELD_DOWN, "fetching metadata");
 		set_peers(f, t);
 		return;
 	case PROGRESS_FAILED:
@@ -256,14 +263,16 @@ static void fill(struct fields *f, const struct progress_torrent *t, bool utf8)
 	case PROGRESS_CHECKING:
 		field_set(f, FIELD_PERCENT, "%5.1f%%", percent(t));
 		format_amount(f->text[FIELD_AMOUNT], t->done, t->total, "/");
-		field_set(f, FIELD_DOWN, "checking");
+		if (t->down > 0)
+			format_rate(f->text[FIELD_DOWN], t->down);
+		else
+			field_set(f, FIELD_DOWN, "checking");
+		set_left(f, t);
 		return;
 	case PROGRESS_LEECHING:
 		field_set(f, FIELD_PERCENT, "%5.1f%%", percent(t));
 		format_amount(f->text[FIELD_AMOUNT], t->done, t->total, "/");
-		if (t->eta_s >= 0)
-			field_set(f, FIELD_LEFT, "%s left",
-				text_duration((uint64_t)t->eta_s, duration));
+		set_left(f, t);
 		break;
 	case PROGRESS_SEEDING:
 		/* A seed of a part is not at 100%. */

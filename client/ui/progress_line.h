@@ -26,7 +26,7 @@ struct progress_torrent {
 	enum progress_state state;
 	uint64_t done; /* bytes there, or checked so far */
 	uint64_t total;
-	uint64_t down; /* bytes a second */
+	uint64_t down; /* bytes a second; of a check: its speed, if known */
 	uint64_t up;
 	uint64_t uploaded;
 	unsigned peers;

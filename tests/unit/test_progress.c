@@ -85,7 +85,6 @@ Test(progress, plain_lines_tell_a_download, .init = redirect_both)
 	cr_assert_stdout_eq_str(
 		"listening on port 6881\n"
 		"a\\x0ab: 4.9 KiB in 1 file, 1 piece of 16.0 KiB\n"
-		"a\\x0ab: checked, 0 of 1 piece good\n"
 		"a\\x0ab: complete: 4.9 KiB in 2.0 s, 2.4 KiB/s\n"
 		"a\\x0ab: stopped: 4.9 KiB of 4.9 KiB here, 4.9 KiB down, 0 B "
 		"up\n");

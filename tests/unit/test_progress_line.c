@@ -120,12 +120,24 @@ Test(progress_line, bars_have_halves_and_colours)
 	t.state = PROGRESS_CHECKING;
 	t.done = 25;
 	t.total = 100;
+	t.down = 0;
+	t.eta_s = -1;
 	snprintf(t.name, sizeof(t.name), "x");
 	cr_expect_str_eq(format(&t, 43, true, true),
 		"x  \x1b[33m\xe2\x94\x81\xe2\x94\x81\xe2\x95\xb8\x1b[0;2m"
 		"\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81"
 		"\xe2\x94\x81\xe2\x94\x81\xe2\x94\x81\x1b[0m   "
 		"25.0%   25/100 B  checking");
+}
+
+Test(progress_line, a_check_has_a_speed_where_it_is_known)
+{
+	struct progress_torrent t = moby();
+
+	t.state = PROGRESS_CHECKING;
+	cr_expect_str_eq(format(&t, 66, false, false),
+		"moby.txt   62.5%    640.1/1,024.0 MiB   112.4 MiB/s  3 s "
+		"left");
 }
 
 Test(progress_line, says_100_percent_only_when_nothing_is_missing)
