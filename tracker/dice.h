@@ -14,10 +14,15 @@ static inline uint64_t dice_roll(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/* A number in [0, bound), bound > 0. */
+/* 32 bits of a roll, made a number in [0, bound), bound > 0. */
+static inline uint32_t dice_scale(uint64_t bits, uint32_t bound)
+{
+	return (uint32_t)(bits * bound >> 32);
+}
+
 static inline uint32_t dice_below(uint64_t *state, uint32_t bound)
 {
-	return (uint32_t)((dice_roll(state) >> 32) * bound >> 32);
+	return dice_scale(dice_roll(state) >> 32, bound);
 }
 
 #endif

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "tracker/dice.h"
-#include "tracker/number_set.h"
+#include "tracker/peer_chunk.h"
 
 enum {
 	KEY_MAX = ENDPOINT_V6_SIZE,
@@ -25,34 +24,13 @@ enum {
 	/* The directory of chunks likewise. */
 	DIRECTORY_STEP = 8,
 
-	/* Up to so many chunks peers are chosen one by one; beyond, some
-	 * neighbours at a time. */
-	FEW_CHUNKS = 8,
-	NEIGHBOURS = 8,
-
 	COMPLETED_BIT = 7, /* of the byte behind the address */
-};
-
-struct peer_chunk {
-	uint32_t count;
-	uint8_t entries[]; /* address, port, moment and COMPLETED_BIT; at their
-			    * end is one byte more, see find_v4() */
 };
 
 /* An address and port as they lie in an entry. */
 struct key {
 	uint8_t bytes[KEY_MAX];
 };
-
-static size_t key_size(const struct peer_family *family)
-{
-	return family->v6 ? ENDPOINT_V6_SIZE : ENDPOINT_V4_SIZE;
-}
-
-static size_t entry_size(const struct peer_family *family)
-{
-	return key_size(family) + 1;
-}
 
 static struct key key_of(
 	const struct peer_family *family, const struct endpoint *peer)
@@ -71,29 +49,6 @@ static uint64_t hash_of(const struct peer_family *family, const uint8_t *key)
 }
 
 /* --- Entries of a chunk --- */
-
-static uint8_t *entry_at(const struct peer_family *family,
-	struct peer_chunk *chunk, uint32_t slot)
-{
-	return chunk->entries + slot * entry_size(family);
-}
-
-/* Straight to its place: put together elsewhere and copied, it would be read
- * before the pieces have left the processor, which then waits. */
-static void put_endpoint(const struct peer_family *family, const uint8_t *entry,
-	struct endpoint *ret)
-{
-	static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (family->v6) {
-		memcpy(ret->ip, entry, 16);
-		memcpy(&ret->port, entry + 16, sizeof(ret->port));
-	} else {
-		memcpy(ret->ip, v4_prefix, sizeof(v4_prefix));
-		memcpy(ret->ip + sizeof(v4_prefix), entry, 4);
-		memcpy(&ret->port, entry + 4, sizeof(ret->port));
-	}
-}
 
 static struct peer_state state_of(
 	const struct peer_family *family, const uint8_t *entry)
@@ -158,12 +113,6 @@ static struct peer_chunk **chunk_at(struct peer_array *p, uint32_t number)
 	return p->chunk_count > 1 ? &p->many[number] : &p->one;
 }
 
-/* For who only reads the array. */
-static struct peer_chunk *chunk_of(const struct peer_array *p, uint32_t number)
-{
-	return p->chunk_count > 1 ? p->many[number] : p->one;
-}
-
 static uint32_t rounded(uint32_t count)
 {
 	uint32_t step = count > FEW_PEERS ? CHUNK_STEP : SMALL_STEP;
@@ -211,22 +160,6 @@ static void cut(const struct peer_family *family, struct peer_chunk **chunk,
 		if (smaller) /* or else it stays large: no harm */
 			*chunk = smaller;
 	}
-}
-
-/* The largest power of two that is not above `n` > 0. */
-static uint32_t power_below(uint32_t n)
-{
-	return UINT32_C(1) << (31 - __builtin_clz(n));
-}
-
-/* Linear hashing: of `chunk_count` chunks those from the power of two on, and
- * those which they were split from, go by one bit of the hash more. */
-static uint32_t number_of(uint32_t chunk_count, uint64_t hash)
-{
-	uint32_t power = power_below(chunk_count);
-	uint32_t number = (uint32_t)hash & (2 * power - 1);
-
-	return number < chunk_count ? number : number - power;
 }
 
 /* Room for one more chunk in the directory. */
@@ -472,129 +405,4 @@ void peer_array_finish(struct peer_array *p)
 		free(p->one);
 	}
 	*p = (struct peer_array){.count = 0};
-}
-
-/* --- Choosing --- */
-
-/* The n-th peer, counted from the first chunk on. */
-static const uint8_t *nth_entry(const struct peer_array *p,
-	const struct peer_family *family, uint32_t n)
-{
-	uint32_t number = 0;
-
-	while (n >= chunk_of(p, number)->count)
-		n -= chunk_of(p, number++)->count;
-	return entry_at(family, chunk_of(p, number), n);
-}
-
-static uint32_t number_before(
-	const struct peer_array *p, const struct peer_place *at)
-{
-	uint32_t n = at->slot;
-
-	for (uint32_t i = 0; i < at->chunk; i++)
-		n += chunk_of(p, i)->count;
-	return n;
-}
-
-/* Each set of `wanted` peers is as likely as any other (Floyd's method). */
-static void choose_singly(const struct peer_array *p,
-	const struct peer_family *family, const struct peer_place *without,
-	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
-{
-	struct number_set chosen = {{0}};
-	uint32_t skipped = without ? number_before(p, without) : UINT32_MAX;
-	uint32_t total = without ? p->count - 1 : p->count;
-
-	for (uint32_t i = 0; i < wanted; i++) {
-		uint32_t top = total - wanted + i;
-		uint32_t n = top;
-
-		/* When all are wanted there is nothing to choose. */
-		if (wanted < total) {
-			n = dice_below(dice, top + 1);
-			if (!number_set_add(&chosen, n)) {
-				n = top;
-				(void)number_set_add(&chosen, top); /* new */
-			}
-		}
-		put_endpoint(family,
-			nth_entry(p, family, n >= skipped ? n + 1 : n),
-			&ret[i]);
-	}
-}
-
-/* Up to `wanted` entries of a chunk from a random one on, and round. */
-static uint32_t choose_neighbours(const struct peer_family *family,
-	struct peer_chunk *chunk, uint32_t skipped, uint32_t wanted,
-	uint64_t *dice, struct endpoint *ret)
-{
-	uint32_t slot = dice_below(dice, chunk->count);
-	uint32_t given = 0;
-
-	for (uint32_t i = 0; i < chunk->count && given < wanted; i++) {
-		if (slot != skipped)
-			put_endpoint(family, entry_at(family, chunk, slot),
-				&ret[given++]);
-		slot = slot + 1 < chunk->count ? slot + 1 : 0;
-	}
-	return given;
-}
-
-static bool is_among(const uint32_t *numbers, uint32_t count, uint32_t wanted)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		if (numbers[i] == wanted)
-			return true;
-	}
-	return false;
-}
-
-/* Some neighbours each from several chunks.  Hashes hit a chunk that is not
- * split yet twice as often as others; beyond that one is taken the more likely
- * the fuller it is, so every peer is as likely. */
-static uint32_t choose_by_chunks(const struct peer_array *p,
-	const struct peer_family *family, const struct peer_place *without,
-	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
-{
-	enum { TRIES = 2000 }; /* a dozen or two are what it takes */
-	uint32_t power = power_below(p->chunk_count);
-	/* Half as many again as they have on the average: one with more, which
-	 * is rare, is chosen as if it had so many. */
-	uint32_t unsplit_limit = p->count / power + p->count / power / 2;
-	uint32_t a_chunk = wanted / (p->chunk_count / 2) + 1;
-	uint32_t used[PEER_ARRAY_MAX_CHOICE];
-	uint32_t used_count = 0;
-	uint32_t given = 0;
-
-	if (a_chunk < NEIGHBOURS)
-		a_chunk = NEIGHBOURS;
-	for (uint32_t i = 0; given < wanted && i < TRIES; i++) {
-		uint32_t number = number_of(p->chunk_count, dice_roll(dice));
-		bool split = number >= power || number < p->chunk_count - power;
-		struct peer_chunk *chunk = chunk_of(p, number);
-		uint32_t left = wanted - given;
-
-		if (dice_below(dice, unsplit_limit >> split) >= chunk->count ||
-			is_among(used, used_count, number))
-			continue;
-		uint32_t found = choose_neighbours(family, chunk,
-			without && without->chunk == number ? without->slot
-							    : UINT32_MAX,
-			left > a_chunk ? a_chunk : left, dice, ret + given);
-		if (found > 0)
-			used[used_count++] = number;
-		given += found;
-	}
-	return given;
-}
-
-uint32_t peer_array_choose(const struct peer_array *p,
-	const struct peer_family *family, const struct peer_place *without,
-	uint32_t wanted, uint64_t *dice, struct endpoint *ret)
-{
-	if (p->chunk_count > FEW_CHUNKS)
-		return choose_by_chunks(p, family, without, wanted, dice, ret);
-	choose_singly(p, family, without, wanted, dice, ret);
-	return wanted;
 }

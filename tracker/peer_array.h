@@ -78,15 +78,6 @@ uint32_t peer_array_copy(const struct peer_array *p,
 uint32_t peer_array_expire(struct peer_array *p,
 	const struct peer_family *family, uint32_t chunk, uint16_t before);
 
-/* `wanted` (<= PEER_ARRAY_MAX_CHOICE) different peers, each as likely as any
- * other, in no certain order; `without` (or NULL) is not among them, and there
- * must be enough others.  Returns how many there are: fewer only by very bad
- * luck. */
-enum { PEER_ARRAY_MAX_CHOICE = 200 };
-uint32_t peer_array_choose(const struct peer_array *p,
-	const struct peer_family *family, const struct peer_place *without,
-	uint32_t wanted, uint64_t *dice, struct endpoint *ret);
-
 /* Free what it holds; it is empty then. */
 void peer_array_finish(struct peer_array *p);
 

@@ -10,6 +10,7 @@
 #include "shared/random_bytes.h"
 #include "tracker/dice.h"
 #include "tracker/peer_array.h"
+#include "tracker/peer_choice.h"
 #include "tracker/swarm_part.h"
 #include "tracker/swarm_store.h"
 
@@ -196,43 +197,27 @@ static struct choice choice_of(
 	return c;
 }
 
-/* How many of each kind are to be among `wanted` of them: drawn one by one,
- * since all peers are as likely.  Without a branch, which nobody could
- * foretell. */
+/* How many of each kind are to be among `wanted` of them: of each its share,
+ * and by chance one more, so that all peers are as likely.  (All in a row, each
+ * `from->total` / `wanted`-th is taken, beginning anywhere.) */
 static struct choice draw_kinds(
 	const struct choice *from, uint32_t wanted, uint64_t *dice)
 {
-	enum { ALL = FAMILIES * KINDS };
 	struct choice drawn = {.total = wanted};
-	uint32_t ends[ALL]; /* of each kind, were they all in one row */
-	uint32_t end = 0;
+	uint64_t end = dice_below(dice, from->total);
+	uint32_t before = 0;
 
-	if (wanted == from->total)
-		return *from;
-	for (uint32_t k = 0; k < ALL; k++)
-		ends[k] = end += from->counts[k / KINDS][k % KINDS];
-	for (uint32_t i = 0; i < wanted; i++) {
-		uint32_t n = dice_below(dice, ends[ALL - 1]);
-		uint32_t kind = 0;
-
-		for (uint32_t k = 0; k < ALL; k++) {
-			kind += n >= ends[k];
-			ends[k] -= n < ends[k];
+	for (int f = 0; f < FAMILIES; f++) {
+		for (int k = 0; k < KINDS; k++) {
+			if (from->counts[f][k] == 0)
+				continue;
+			end += (uint64_t)from->counts[f][k] * wanted;
+			uint32_t upto = (uint32_t)(end / from->total);
+			drawn.counts[f][k] = upto - before;
+			before = upto;
 		}
-		drawn.counts[kind / KINDS][kind % KINDS]++;
 	}
 	return drawn;
-}
-
-static void shuffle(struct endpoint *peers, size_t count, uint64_t *dice)
-{
-	for (uint32_t i = 1; i < count; i++) {
-		uint32_t place = dice_below(dice, i + 1);
-		struct endpoint held = peers[i];
-
-		peers[i] = peers[place];
-		peers[place] = held;
-	}
 }
 
 /* Add up to `wanted` peers of those kinds to the reply. */
@@ -241,13 +226,14 @@ static void add_peers_locked(struct store_memory *m, struct shard *s,
 	uint32_t wanted, struct swarm_reply *ret)
 {
 	struct choice c = choice_of(w, kinds, self);
-	size_t first = ret->peer_count;
+	struct peer_places places;
 
 	if (wanted > c.total)
 		wanted = c.total;
 	if (wanted == 0)
 		return;
 	c = draw_kinds(&c, wanted, &s->dice);
+	places = peer_places_of(ret->peers + ret->peer_count, wanted, &s->dice);
 	for (int f = 0; f < FAMILIES; f++) {
 		for (int k = 0; k < KINDS; k++) {
 			bool here = self->known && self->family == f &&
@@ -255,13 +241,12 @@ static void add_peers_locked(struct store_memory *m, struct shard *s,
 
 			if (c.counts[f][k] == 0)
 				continue;
-			ret->peer_count += peer_array_choose(&w->peers[f][k],
-				&m->families[f], here ? &self->place : NULL,
-				c.counts[f][k], &s->dice,
-				ret->peers + ret->peer_count);
+			peer_choice_put(&w->peers[f][k], &m->families[f],
+				here ? &self->place : NULL, c.counts[f][k],
+				&s->dice, &places);
 		}
 	}
-	shuffle(ret->peers + first, ret->peer_count - first, &s->dice);
+	ret->peer_count += wanted;
 }
 
 static void choose_peers_locked(struct store_memory *m, struct shard *s,

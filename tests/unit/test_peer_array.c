@@ -20,11 +20,6 @@ static struct endpoint nth(const struct peer_family *family, uint32_t n)
 	return e;
 }
 
-static uint32_t number_of(const struct endpoint *e)
-{
-	return (uint32_t)e->ip[13] << 16 | (uint32_t)e->ip[14] << 8 | e->ip[15];
-}
-
 static bool there(const struct peer_array *p, const struct peer_family *family,
 	uint32_t n, struct peer_place *ret)
 {
@@ -121,65 +116,6 @@ Test(peer_array, expiry_from_the_last_chunk_down_sees_all)
 		struct peer_place at;
 
 		cr_expect_eq(there(&p, &families[0], n, &at), n % 10 == 0);
-	}
-	peer_array_finish(&p);
-}
-
-/* One by one in small arrays, by neighbours in large ones. */
-Test(peer_array, every_peer_is_as_likely_to_be_chosen)
-{
-	enum { WANTED = 50, MOST = 1500 };
-	static const uint32_t sizes[] = {51, 52, 90, 700, MOST};
-
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct peer_array p = {.count = 0};
-		uint32_t chosen[MOST] = {0};
-		uint32_t rounds = sizes[i] * 12; /* 600 for each, or so */
-		struct peer_place self;
-		uint64_t dice = 7;
-
-		for (uint32_t n = 0; n < sizes[i]; n++)
-			add(&p, &families[0], n, 0);
-		cr_assert(there(&p, &families[0], 3, &self));
-		for (uint32_t k = 0; k < rounds; k++) {
-			struct endpoint peers[WANTED];
-
-			cr_assert_eq(peer_array_choose(&p, &families[0], &self,
-					     WANTED, &dice, peers),
-				WANTED);
-			for (size_t j = 0; j < WANTED; j++)
-				chosen[number_of(&peers[j])]++;
-		}
-		for (uint32_t n = 0; n < sizes[i]; n++) {
-			if (n == 3)
-				cr_expect_eq(chosen[n], 0);
-			else
-				cr_expect(chosen[n] > 450 && chosen[n] < 750,
-					"%u of %u: %u", n, sizes[i], chosen[n]);
-		}
-		peer_array_finish(&p);
-	}
-}
-
-Test(peer_array, no_peer_is_chosen_twice)
-{
-	struct peer_array p = {.count = 0};
-	uint64_t dice = 1;
-
-	for (uint32_t n = 0; n < 2000; n++) {
-		struct endpoint peers[PEER_ARRAY_MAX_CHOICE];
-		bool seen[2001] = {false};
-		uint32_t wanted =
-			n < PEER_ARRAY_MAX_CHOICE ? n : PEER_ARRAY_MAX_CHOICE;
-
-		cr_assert_eq(peer_array_choose(&p, &families[1], NULL, wanted,
-				     &dice, peers),
-			wanted);
-		for (uint32_t i = 0; i < wanted; i++) {
-			cr_expect_not(seen[number_of(&peers[i])]);
-			seen[number_of(&peers[i])] = true;
-		}
-		add(&p, &families[1], n, 0);
 	}
 	peer_array_finish(&p);
 }
