@@ -229,8 +229,13 @@ struct endpoint endpoint_read_v6(struct reader *r)
 
 void endpoint_write_v4(struct writer *w, const struct endpoint *e)
 {
-	writer_bytes(w, v4_of(e), 4);
-	writer_u16(w, e->port);
+	uint8_t compact[ENDPOINT_V4_SIZE];
+	uint16_t port = htons(e->port);
+
+	/* At once: a reply has many of them. */
+	memcpy(compact, v4_of(e), 4);
+	memcpy(compact + 4, &port, sizeof(port));
+	writer_bytes(w, compact, sizeof(compact));
 }
 
 void endpoint_write_v6(struct writer *w, const struct endpoint *e)

@@ -17,10 +17,14 @@ enum {
 	RETRY_S = 60,
 };
 
-/* Everything but the peers, which are many. */
+/* All that it may say, but not what would not be looked at. */
 static void clear(struct announce_reply *reply)
 {
-	memset(reply, 0, offsetof(struct announce_reply, peers));
+	reply->failure[0] = reply->warning[0] = '\0';
+	reply->interval_s = reply->min_interval_s = reply->retry_s = 0;
+	reply->seeders = reply->leechers = reply->completed = 0;
+	reply->tracker_id_len = 0;
+	reply->peer_count = 0;
 }
 
 static void refuse(const struct announce_rules *rules,
