@@ -6,6 +6,9 @@ import urllib.request
 
 import pytest
 
+from redisserver import RedisServer
+from test_tracker_udp import Asker
+
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 
 
@@ -37,7 +40,8 @@ def test_the_page_shows_numbers_and_draws_a_chart(lab):
     assert re.search(r'id="n-memory">[0-9.]+ [KMG]iB<', page)
     points = re.search(r'points="([^"]*)"', page).group(1).split()
     assert len(points) >= 2 and points[-1].startswith("120,")
-    assert not re.search(r'<figure id="chart" hidden', page)
+    assert not re.search(r'<figure id="chart"[^>]* hidden', page)
+    assert re.search(r'id="state"[^>]*>serving<', page)
 
 
 def test_without_javascript_there_are_the_numbers_and_no_chart(lab):
@@ -46,8 +50,31 @@ def test_without_javascript_there_are_the_numbers_and_no_chart(lab):
     announce(tracker, 0)
     page = urllib.request.urlopen(root_of(tracker), timeout=10).read().decode()
     assert re.search(r'id="n-peers">1<', page)
-    assert '<figure id="chart" hidden>' in page
+    assert re.search(r'<figure id="chart"[^>]* hidden>', page)
     assert '<noscript><meta http-equiv="refresh"' in page
+
+
+def test_large_numbers_are_grouped_with_and_without_javascript(lab):
+    tracker = lab.tracker()
+    asker = Asker(tracker).connect()
+    for number in range(1234):
+        asker.announce(1, hash=number.to_bytes(20, "big"), left=number % 4, numwant=0)
+    plain = urllib.request.urlopen(root_of(tracker), timeout=10).read().decode()
+    for page in (plain, shown(lab, root_of(tracker))):
+        for name, number in (("swarms", "1,234"), ("peers", "1,234"), ("seeds", "309"), ("leechers", "925")):
+            assert 'id="n-%s">%s<' % (name, number) in page
+        assert re.search(r'id="share" style="width: ?25', page)
+
+
+def test_the_page_says_when_redis_is_away(lab):
+    redis = RedisServer(lab)
+    tracker = lab.tracker("--store", redis.url)
+    announce(tracker, 0)
+    redis.kill()
+    announce(tracker, 1)
+    page = shown(lab, root_of(tracker))
+    assert re.search(r'class="bad">[^<]*away', page)
+    assert re.search(r'id="n-peers">not known<', page)
 
 
 def test_the_page_asks_nobody_else(lab):
