@@ -48,6 +48,7 @@ command mktorrent mktorrent
 command opentracker opentracker
 command nginx nginx ?
 command systemd-analyze systemd ?
+command promtool prometheus ?
 command redis-server redis-server
 command ip iproute2
 command miniupnpd miniupnpd-nftables ?
@@ -147,7 +148,7 @@ install_packages() # build | test
 	apt_install $names || return 1
 	# These come as services that are running, one on the port that is ours
 	# by default; the tests start their own.
-	for service in opentracker redis-server; do
+	for service in opentracker redis-server prometheus; do
 		case $names in
 		*$service*)
 			! command -v systemctl >/dev/null || as_root \
