@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "nginx.con
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 TEMPORARY = "client_body_temp_path", "proxy_temp_path", "fastcgi_temp_path", "uwsgi_temp_path", "scgi_temp_path"
 
-pytestmark = pytest.mark.skipif(not NGINX, reason="needs nginx")
+needs_nginx = pytest.mark.skipif(not NGINX, reason="needs nginx")
 
 
 class Behind:
@@ -61,6 +61,7 @@ def addresses(reply):
     return sorted((socket.inet_ntoa(peers[i:i + 4]), struct.unpack(">H", peers[i + 4:i + 6])[0]) for i in range(0, len(peers), 6))
 
 
+@needs_nginx
 def test_peers_are_where_nginx_saw_them(lab):
     site = Behind(lab)
     site.announce(1, "127.0.0.5")
@@ -69,6 +70,7 @@ def test_peers_are_where_nginx_saw_them(lab):
     assert site.tracker.stderr == ""
 
 
+@needs_nginx
 def test_passkeys_go_through_and_into_no_log(lab):
     keys = lab.path("keys")
     keys.write_text("alicekey\n")
@@ -83,6 +85,7 @@ def test_passkeys_go_through_and_into_no_log(lab):
     assert "/stats" in logs and "evekey" not in logs and "alicekey" not in logs
 
 
+@needs_nginx
 def test_the_page_and_its_numbers_go_through(lab):
     site = Behind(lab)
     site.announce(1)
@@ -95,12 +98,34 @@ def test_the_page_and_its_numbers_go_through(lab):
     assert get(site.base + "/health")[0] == 200
 
 
+UNIT = EXAMPLE.parents[2] / "tracker" / "tbt-tracker.service.in"
+
+
+@pytest.mark.parametrize("file, words", [
+    ("", "serve --state /var/lib/tbt-tracker/state"),
+    ('OPTIONS="--allow-dir /srv"\n', "serve --state /var/lib/tbt-tracker/state --allow-dir /srv"),
+    ('OPTIONS="--store redis://127.0.0.1:1"\nSTATE=\n', "serve --store redis://127.0.0.1:1"),
+])
+def test_what_the_unit_starts_is_good_usage(lab, file, words):
+    """By what systemd does with Environment=, EnvironmentFile= and $WORD."""
+    lines = UNIT.read_text().replace("%S", "/var/lib").splitlines()
+    variables = dict(line[len("Environment="):].strip('"').split("=", 1) for line in lines if line.startswith("Environment="))
+    variables.update((k, v.strip('"')) for k, v in (line.split("=", 1) for line in file.splitlines()))
+    (start,) = [line for line in lines if line.startswith("ExecStart=")]
+    command = [w for word in start.split()[1:] for w in (variables.get(word[1:], "").split() if word[0] == "$" else [word])]
+    assert " ".join(command) == words
+    folder = lab.path("lib")
+    folder.mkdir()
+    lab.path("srv").mkdir()
+    command = [w.replace("/var/lib/tbt-tracker", str(folder)).replace("/srv", str(lab.path("srv"))) for w in command[1:]]
+    assert lab.tracker(*command).terminate() == 0
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_the_unit_is_as_systemd_wants_it_and_shut_in(lab):
     from programs import find_program
     unit = lab.path("tbt-tracker.service")
-    source = EXAMPLE.parents[2] / "tracker" / "tbt-tracker.service.in"
-    unit.write_text(source.read_text().replace("@bindir@/tbt-tracker", str(Path(find_program("tbt-tracker")).resolve()))
+    unit.write_text(UNIT.read_text().replace("@bindir@/tbt-tracker", str(Path(find_program("tbt-tracker")).resolve()))
                     .replace("Documentation=man:tbt-tracker(1)\n", ""))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
