@@ -2,7 +2,10 @@
 
 #include <stdio.h>
 
+#include "client/discovery/torrent_download.h"
+#include "client/torrent/magnet.h"
 #include "client/torrent/selection.h"
+#include "shared/metainfo.h"
 #include "shared/options.h"
 #include "shared/text.h"
 
@@ -25,6 +28,21 @@ bool command_parse_select(const struct option_list *options,
 			return false;
 	}
 	return true;
+}
+
+bool command_load_torrent(
+	const char *path, struct metainfo *ret, struct error *err)
+{
+	char shown[128];
+	const char *why = torrent_download_is_url(path)
+		? "only leech and seed fetch a torrent"
+		: magnet_looks_like(path) ? "wants the torrent file"
+					  : NULL;
+
+	if (why)
+		return error_set(err, "%s: %s",
+			text_escape_str(path, shown, sizeof(shown)), why);
+	return metainfo_load(path, ret, err);
 }
 
 int command_finish_output(void)

@@ -5,6 +5,7 @@
 
 #include "shared/error.h"
 
+struct metainfo;
 struct option_list;
 struct selection_list;
 
@@ -16,6 +17,11 @@ int command_fail(int status, const struct error *err);
  * any case. */
 bool command_parse_select(const struct option_list *options,
 	struct selection_list *ret, struct error *err);
+
+/* A torrent file, for a command that opens no socket: words for who gives it
+ * something else that `leech` would take. */
+bool command_load_torrent(
+	const char *path, struct metainfo *ret, struct error *err);
 
 /* The end of a command that printed to stdout: 0, or 1 and a line on stderr
  * when not all of it could be written. */

@@ -35,7 +35,9 @@ static int print_help(const struct option *table)
 {
 	puts("usage: tbt-client leech TORRENT|MAGNET... [options]\n"
 	     "\n"
-	     "Download, then go on as a seeder until interrupted.\n"
+	     "Download, then go on as a seeder until interrupted.  TORRENT is "
+	     "a "
+	     "file, or its URL.\n"
 	     "\n"
 	     "options (and their defaults):");
 	options_print_help(table);

@@ -84,7 +84,9 @@ static int print_help(const struct option *table)
 {
 	puts("usage: tbt-client seed TORRENT... [options]\n"
 	     "\n"
-	     "Share content that is already here; it is checked first.\n"
+	     "Share content that is already here; it is checked first.  "
+	     "TORRENT "
+	     "is a file, or its URL.\n"
 	     "\n"
 	     "options (and their defaults):");
 	options_print_help(table);

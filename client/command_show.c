@@ -350,7 +350,7 @@ static int show_torrent(const char *path, bool as_json)
 	struct metainfo m;
 	struct error err;
 
-	if (!metainfo_load(path, &m, &err))
+	if (!command_load_torrent(path, &m, &err))
 		return command_fail(1, &err);
 	bool ok = as_json ? print_torrent_json(&m) : print_torrent(&m);
 	metainfo_finish(&m);

@@ -306,7 +306,7 @@ static int verify(const struct verify_options *o,
 	struct verify v = {.options = o, .m = &m};
 	struct error err;
 
-	if (!metainfo_load(torrent, &m, &err))
+	if (!command_load_torrent(torrent, &m, &err))
 		return command_fail(1, &err);
 
 	int status;

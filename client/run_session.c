@@ -13,10 +13,12 @@
 
 #include "client/command_common.h"
 #include "client/discovery/dht_entrances.h"
+#include "client/discovery/torrent_download.h"
 #include "client/run_options.h"
 #include "client/session/events.h"
 #include "client/torrent/magnet.h"
 #include "client/torrent/selection.h"
+#include "client/ui/hide_keys.h"
 #include "client/ui/json_events.h"
 #include "client/ui/progress.h"
 #include "shared/log.h"
@@ -208,12 +210,28 @@ static bool is_loaded(const struct running *r, const struct info_hash *hash)
 	return false;
 }
 
+static bool download_torrent(const struct running *r, const char *url,
+	struct metainfo *ret, struct error *err)
+{
+	char open[SHOWN_SIZE];
+	char shown[SHOWN_SIZE];
+	struct error why;
+
+	if (torrent_download(
+		    url, r->run->options->bind ? &r->bind : NULL, ret, &why))
+		return true;
+	hide_keys_in_url(url, open, sizeof(open));
+	return error_set(err, "%s: %s",
+		text_escape_str(open, shown, sizeof(shown)), why.text);
+}
+
 static bool load_torrent(struct running *r, const char *path, struct error *err)
 {
 	struct metainfo *m = &r->torrents[r->torrent_count];
 	char shown[SHOWN_SIZE];
 
-	if (!metainfo_load(path, m, err))
+	if (!(torrent_download_is_url(path) ? download_torrent(r, path, m, err)
+					    : metainfo_load(path, m, err)))
 		return false;
 	if (is_loaded(r, &m->info_hash)) {
 		metainfo_finish(m);
@@ -431,6 +449,7 @@ int run_session(const struct run *run)
 	struct error err;
 	int status = 1;
 
+	stop_signals_end_at_first(); /* look-ups and downloads may take long */
 	if (!parse_bind(&r, &err) || !parse_dht_nodes(&r, &err) ||
 		!resolve_peers(&r, &err)) {
 		status = 2;

@@ -16,7 +16,7 @@ struct selection_list;
 struct run {
 	const struct run_options *options;
 	const struct option_list
-		*torrents; /* paths of .torrent files; magnet links */
+		*torrents; /* paths or URLs of .torrent files; magnet links */
 	enum session_mode mode;
 	const char *folder; /* of the content */
 	const char *name;   /* of the content in it; NULL: the torrent's */

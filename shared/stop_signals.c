@@ -29,15 +29,28 @@ sigset_t stop_signals(void)
 	return set;
 }
 
-void stop_signals_end_at_second(bool first_seen)
+static void handle(uint64_t first)
 {
 	struct sigaction action = {
 		.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	sigset_t set = stop_signals();
 
-	/* They are blocked: nobody else looks at it now. */
-	first_ms = first_seen ? clock_ms() : 0;
+	first_ms = first;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+}
+
+void stop_signals_end_at_first(void)
+{
+	enum { LONG_AGO = 1 };
+
+	handle(LONG_AGO);
+}
+
+void stop_signals_end_at_second(bool first_seen)
+{
+	sigset_t set = stop_signals();
+
+	/* They are blocked: nobody else looks at first_ms now. */
+	handle(first_seen ? clock_ms() : 0);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

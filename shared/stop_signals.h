@@ -19,6 +19,10 @@ enum { STOP_SIGNALS_SAME_MS = 50 };
 /* The two. */
 sigset_t stop_signals(void);
 
+/* Until there is something to stop in order, the first one ends the process:
+ * with status 1 rather than by the signal. */
+void stop_signals_end_at_first(void);
+
 /* From now on they are taken by a handler, in this thread: they were blocked
  * until now.  `first_seen`: one has come just now, by other means. */
 void stop_signals_end_at_second(bool first_seen);

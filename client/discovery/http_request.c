@@ -100,3 +100,35 @@ bool http_request_tls_failed(
 		return false;
 	}
 }
+
+bool http_request_explain(
+	CURL *curl, CURLcode code, const char *words, struct error *err)
+{
+	char shown[96];
+	long number = 0;
+
+	if (http_request_tls_failed(code, words, err))
+		return false;
+	switch ((int)code) {
+	case CURLE_COULDNT_CONNECT:
+		(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
+		return error_set(err, "%s",
+			number == 0 ? "cannot connect"
+				    : strerror_r((int)number, shown,
+					      sizeof(shown)));
+	case CURLE_OPERATION_TIMEDOUT:
+		return error_set(
+			err, "timed out after %d s", HTTP_CONNECT_MS / 1000);
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return error_set(err, "host not found");
+	case CURLE_TOO_MANY_REDIRECTS:
+		return error_set(
+			err, "more than %d redirects", HTTP_MAX_REDIRECTS);
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return error_set(err,
+			"redirected to something that is not "
+			"http or https");
+	default:
+		return error_set(err, "%s", curl_easy_strerror(code));
+	}
+}

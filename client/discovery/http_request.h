@@ -7,8 +7,9 @@
 struct endpoint;
 struct error;
 
-/* What is the same for each HTTP request of ours, to a tracker or a web seed:
- * which URLs it may go to, with what caution, and from where. */
+/* What is the same for each HTTP request of ours, to a tracker, a web seed or
+ * for a torrent file: which URLs it may go to, with what caution, and from
+ * where. */
 enum {
 	HTTP_CONNECT_MS = 10 * 1000, /* look-up, TCP and TLS */
 	HTTP_MAX_REDIRECTS = 5,
@@ -22,6 +23,11 @@ enum {
  * False: out of memory, or libcurl cannot do it. */
 bool http_request_prepare(
 	CURL *curl, const struct endpoint *bind, char words[CURL_ERROR_SIZE]);
+
+/* Why a request of that handle failed, without the URL, which may hold a key.
+ * Returns false. */
+bool http_request_explain(
+	CURL *curl, CURLcode code, const char *words, struct error *err);
 
 /* Whether it was TLS that failed; then `err` says why, and what may help. */
 bool http_request_tls_failed(

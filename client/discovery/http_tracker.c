@@ -93,39 +93,12 @@ static bool set_options(CURL *curl, const char *url,
 }
 
 /* Why the transfer failed, without the URL. */
-static bool explain(
-	CURL *curl, CURLcode code, const struct transfer *t, struct error *err)
+static bool explain(const struct transfer *t, struct error *err)
 {
-	char words[96];
-	long number = 0;
-
-	if (http_request_tls_failed(code, t->words, err))
-		return false;
-	switch ((int)code) {
-	case CURLE_COULDNT_CONNECT:
-		(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
-		return error_set(err, "%s",
-			number == 0 ? "cannot connect"
-				    : strerror_r((int)number, words,
-					      sizeof(words)));
-	case CURLE_OPERATION_TIMEDOUT:
-		return error_set(
-			err, "timed out after %d s", HTTP_CONNECT_MS / 1000);
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return error_set(err, "host not found");
-	case CURLE_TOO_MANY_REDIRECTS:
-		return error_set(
-			err, "more than %d redirects", HTTP_MAX_REDIRECTS);
-	case CURLE_UNSUPPORTED_PROTOCOL:
-		return error_set(err,
-			"redirected to something that is not "
-			"http or https");
-	case CURLE_WRITE_ERROR:
+	if (t->code == CURLE_WRITE_ERROR)
 		return error_set(err, "%s too long",
 			t->headers_too_long ? "headers" : "answer");
-	default:
-		return error_set(err, "%s", curl_easy_strerror(code));
-	}
+	return http_request_explain(t->curl, t->code, t->words, err);
 }
 
 static bool is_loopback_text(const char *address)
@@ -247,7 +220,7 @@ static bool judge(
 	long status = 0;
 
 	if (t->code != CURLE_OK)
-		return explain(t->curl, t->code, t, err);
+		return explain(t, err);
 	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
 	bool parsed = parse(
 		a, (struct span){t->body.bytes, t->body.len}, &reply, err);

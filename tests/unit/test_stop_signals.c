@@ -19,6 +19,12 @@ static void let_pass(uint64_t ms)
 		;
 }
 
+Test(stop_signals, at_the_beginning_one_is_enough, .exit_code = 1)
+{
+	stop_signals_end_at_first();
+	raise(SIGTERM);
+}
+
 Test(stop_signals, one_sent_twice_at_once_is_one)
 {
 	block();

@@ -1,0 +1,91 @@
+"""Torrents that are given by the URL of their file."""
+import http.server
+import threading
+import time
+
+import pytest
+
+from lab import finish_equal
+from programs import loopback, patience
+
+
+class Site:
+    """A web server that answers with what `answer(handler)` does."""
+
+    def __init__(self, answer):
+        self.requests = []
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                site.requests.append((self.path, dict(self.headers)))
+                answer(self)
+
+            def log_message(self, *unused):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *unused: None
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def say(handler, status, body=b"", **headers):
+    handler.send_response(status)
+    for key, value in headers.items():
+        handler.send_header(key, value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def test_a_torrent_is_fetched_by_its_url(lab):
+    content = lab.noise_file("source/file", 100000)
+    torrent = lab.torrent(content)
+    site = lab.serve(Site(lambda h: say(h, 302, Location="/there") if h.path != "/there" else say(h, 200, torrent.path.read_bytes())))
+    seeder = lab.client("seed", site.url + "/x.torrent", "--file", content)
+    seeder.wait_for("checked")
+    leech = lab.client("leech", site.url + "/get?id=5", "--output", lab.path("out"), "--peer", seeder.address, "--seed-time", "0")
+    finish_equal(leech, content, lab.path("out"))
+
+
+def flood(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"d" * 65536)
+
+
+@pytest.mark.parametrize("what, answer, word", [
+    ("missing", lambda h: say(h, 404, b"no"), "HTTP 404"),
+    ("a page", lambda h: say(h, 200, b"<!DOCTYPE html>"), "not a torrent"),
+    ("empty", lambda h: say(h, 200), "not a torrent"),
+    ("endless", flood, "larger than 10 MiB"),
+    ("elsewhere", lambda h: say(h, 302, Location="file:///etc/passwd"), "redirected"),
+    ("for ever elsewhere", lambda h: say(h, 302, Location="/"), "5 redirects"),
+    ("bad gzip", lambda h: say(h, 200, b"xxxx", **{"Content-Encoding": "gzip"}), ""),
+], ids=lambda v: v if isinstance(v, str) and " " not in v else "")
+def test_what_is_no_torrent_is_one_line(lab, what, answer, word):
+    site = lab.serve(Site(answer))
+    result = lab.command("leech", site.url + "/0123456789abcdef/x.torrent", *loopback(), cwd=lab.folder)
+    assert result.refused and result.status == 1 and word in result.err, result
+    assert site.url[7:] in result.err and "0123456789abcdef" not in result.err, result
+
+
+def test_nobody_has_to_wait_for_a_silent_site(lab):
+    site = lab.serve(Site(lambda h: time.sleep(patience(60))))
+    leech = lab.client("leech", site.url, "--output", lab.path("out"))
+    leech.wait_until(lambda: site.requests, "request")
+    assert leech.terminate(2) == 1
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_other_commands_fetch_nothing(lab, command):
+    site = lab.serve(Site(lambda h: say(h, 404)))
+    result = lab.command(command, site.url + "/x.torrent")
+    assert result.refused and result.status == 1 and "leech" in result.err, result
+    assert site.requests == []
