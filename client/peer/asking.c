@@ -331,7 +331,7 @@ void asking_cancel_unneeded(struct asking *a)
 void asking_have(struct asking *a, uint32_t piece)
 {
 	for (size_t i = a->count; i-- > 0;) {
-		if (a->released[i] && a->asked[i].piece == piece)
+		if (a->asked[i].piece == piece)
 			cancel(a, i);
 	}
 }

@@ -134,7 +134,7 @@ void asking_rejected(struct asking *a, const struct block_ref *block,
 /* What others have brought meanwhile need not be sent: cancel it. */
 void asking_cancel_unneeded(struct asking *a);
 
-/* We have the whole piece now: cancel what was given back of it. */
+/* We have the whole piece now: cancel what is still under way of it. */
 void asking_have(struct asking *a, uint32_t piece);
 
 /* Whom we wait for in vain must not be waited for by all. */

@@ -117,8 +117,8 @@ static inline enum conversation_verdict lab_says_bitfield(
 		now_ms);
 }
 
-/* Full pieces are hashed by nobody here: they are good. */
-static inline void lab_flush(struct lab *l, struct conversation *c)
+/* Full pieces are hashed by nobody here: they are all good, or all bad. */
+static inline void lab_flush(struct lab *l, struct conversation *c, bool good)
 {
 	struct open_piece *full[ASKING_MAX_ARRIVALS];
 	struct endpoint guilty[4];
@@ -128,12 +128,13 @@ static inline void lab_flush(struct lab *l, struct conversation *c)
 	for (size_t i = 0; i < left; i++)
 		block_pool_give(l->pool, &c->asking.arrivals[i].memory, 1);
 	for (size_t i = 0; i < count; i++)
-		torrent_finish_piece(l->torrent, full[i], true, guilty, 4);
+		torrent_finish_piece(l->torrent, full[i], good, guilty, 4);
 }
 
-/* It sends a block.  False: unasked. */
-static inline bool lab_gives(struct lab *l, struct conversation *c,
-	uint32_t piece, uint32_t block, uint64_t now_ms)
+/* It sends a block; if that makes a piece full, it is as said.  False: unasked.
+ */
+static inline bool lab_gives_as(struct lab *l, struct conversation *c,
+	uint32_t piece, uint32_t block, uint64_t now_ms, bool good)
 {
 	struct block_ref ref = lab_ref(l, piece, block);
 	uint8_t *memory = NULL;
@@ -143,8 +144,14 @@ static inline bool lab_gives(struct lab *l, struct conversation *c,
 	cr_assert_eq(block_pool_take(l->pool, &memory, 1), 1);
 	conversation_received(c, ref.length, now_ms);
 	asking_arrived(&c->asking, &ref, memory);
-	lab_flush(l, c);
+	lab_flush(l, c, good);
 	return true;
+}
+
+static inline bool lab_gives(struct lab *l, struct conversation *c,
+	uint32_t piece, uint32_t block, uint64_t now_ms)
+{
+	return lab_gives_as(l, c, piece, block, now_ms, true);
 }
 
 /* ---- what is said to it ---- */

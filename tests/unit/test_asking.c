@@ -277,6 +277,35 @@ Test(asking, what_another_brought_is_cancelled_and_may_come_late)
 	lab_close(&l);
 }
 
+Test(asking, what_was_asked_for_before_a_piece_failed_is_cancelled_in_the_end)
+{
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = lab_giving(&l, plain);
+	struct conversation *liar = lab_giving(&l, plain);
+
+	(void)lab_tick(c, LAB_START_MS);
+	(void)lab_tick(liar, LAB_START_MS);
+	for (uint32_t i = 0; i < 2; i++)
+		cr_expect(lab_gives_as(
+			&l, liar, LAB_LAST, i, LAB_START_MS, false));
+	/* A limit lets it ask for nothing just now: so the piece is begun anew
+	 * by another, and nobody knows that it was asked before. */
+	c->asking.may_ask = 0;
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "");
+
+	struct conversation *other = lab_giving(&l, plain);
+	cr_expect_str_eq(
+		lab_tick(other, LAB_START_MS), "request:39.0 request:39.1");
+	for (uint32_t i = 0; i < 2; i++)
+		cr_expect(lab_gives(&l, other, LAB_LAST, i, LAB_START_MS));
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS),
+		"have:39 cancel:39.1 cancel:39.0 not_interested");
+	lab_end(other);
+	lab_end(liar);
+	lab_end(c);
+	lab_close(&l);
+}
+
 Test(asking, unasked_blocks_are_put_up_with_sixteen_times)
 {
 	struct lab l = lab_open(0);
