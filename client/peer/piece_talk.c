@@ -103,20 +103,6 @@ void piece_talk_we_lost(struct piece_talk *t, uint32_t piece)
 
 /* ---- what it has ---- */
 
-static void count_useful(struct piece_talk *t)
-{
-	const struct bitfield *unwanted = torrent_unwanted(t->torrent);
-
-	t->useful = 0;
-	for (uint32_t i = 0; i < t->have.count; i++) {
-		i = bitfield_find(&t->peer->pick.has, &t->have, unwanted, i,
-			t->have.count);
-		if (i == BITFIELD_NONE)
-			break;
-		t->useful++;
-	}
-}
-
 static const char *has_piece(struct piece_talk *t, uint32_t piece)
 {
 	struct bitfield *has = &t->peer->pick.has;
@@ -153,7 +139,7 @@ static const char *has_these(
 	torrent_peer_has_many(t->torrent, t->peer, true);
 	if (!well_formed)
 		return "malformed bitfield";
-	count_useful(t);
+	t->useful = bitfield_count(has, &t->have, torrent_unwanted(t->torrent));
 	return NULL;
 }
 

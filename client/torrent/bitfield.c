@@ -133,6 +133,22 @@ uint32_t bitfield_find(const struct bitfield *in, const struct bitfield *not_in,
 	return BITFIELD_NONE;
 }
 
+uint32_t bitfield_count(const struct bitfield *in,
+	const struct bitfield *not_in, const struct bitfield *nor_in)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < word_count(in->count); i++) {
+		uint64_t bits = in->words[i];
+		if (not_in)
+			bits &= ~not_in->words[i];
+		if (nor_in)
+			bits &= ~nor_in->words[i];
+		count += (uint32_t)__builtin_popcountll(bits);
+	}
+	return count;
+}
+
 bool bitfield_lacks(const struct bitfield *a, const struct bitfield *b)
 {
 	return bitfield_find(b, a, NULL, 0, b->count) != BITFIELD_NONE;

@@ -27,6 +27,14 @@ void piece_order_count_piece(struct piece_order_state *s, uint32_t piece)
 		s->availability[piece]++;
 }
 
+static void count_one(uint16_t *copies, bool came)
+{
+	if (came && *copies < UINT16_MAX)
+		++*copies;
+	else if (!came && *copies > 0)
+		--*copies;
+}
+
 void piece_order_count_peer(
 	struct piece_order_state *s, const struct bitfield *has, bool came)
 {
@@ -35,14 +43,14 @@ void piece_order_count_peer(
 	 * either.) */
 	if (!s->availability || bitfield_full(has))
 		return;
-	for (uint32_t i = 0; i < has->count; i++) {
-		i = bitfield_find(has, NULL, NULL, i, has->count);
-		if (i == BITFIELD_NONE)
-			return;
-		if (came && s->availability[i] < UINT16_MAX)
-			s->availability[i]++;
-		else if (!came && s->availability[i] > 0)
-			s->availability[i]--;
+	/* Word by word: a peer may send a bitfield as often as it likes. */
+	for (uint32_t at = 0; at < has->count; at += 64) {
+		for (uint64_t bits = has->words[at / 64]; bits != 0;) {
+			uint32_t first = (uint32_t)__builtin_clzll(bits);
+
+			bits ^= UINT64_C(1) << (63 - first);
+			count_one(&s->availability[at + first], came);
+		}
 	}
 }
 

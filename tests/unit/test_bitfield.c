@@ -151,7 +151,17 @@ static uint32_t find_slowly(const struct bitfield *in,
 	return BITFIELD_NONE;
 }
 
-Test(bitfield, find_agrees_with_its_definition_for_all_masks_and_ranges)
+static uint32_t count_slowly(const struct bitfield *in,
+	const struct bitfield *not_in, const struct bitfield *nor_in)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < in->count; i++)
+		count += find_slowly(in, not_in, nor_in, i, i + 1) == i;
+	return count;
+}
+
+Test(bitfield, find_and_count_agree_with_their_definition)
 {
 	struct bitfield a = bitfield_of(130);
 	struct bitfield b = bitfield_of(130);
@@ -178,6 +188,10 @@ Test(bitfield, find_agrees_with_its_definition_for_all_masks_and_ranges)
 					find_slowly(
 						in, not_in, nor_in, from, end),
 					"masks %u, [%u, %u)", masks, from, end);
+		if (in)
+			cr_assert_eq(bitfield_count(in, not_in, nor_in),
+				count_slowly(in, not_in, nor_in), "masks %u",
+				masks);
 	}
 	bitfield_finish(&a);
 	bitfield_finish(&b);
