@@ -296,7 +296,7 @@ static int create(
 	return ok ? command_finish_output() : command_fail(1, &err);
 }
 
-static void print_help(const struct option *table)
+static int print_help(const struct option *table)
 {
 	puts("usage: tbt-client create PATH [options]\n"
 	     "\n"
@@ -304,6 +304,7 @@ static void print_help(const struct option *table)
 	     "\n"
 	     "options (and their defaults):");
 	options_print_help(table);
+	return command_finish_output();
 }
 
 int command_create(int argc, char **argv)
@@ -342,12 +343,12 @@ int command_create(int argc, char **argv)
 	/* clang-format on */
 	struct option_list arguments;
 	struct error err;
-	int status = 0;
+	int status;
 
 	if (!options_parse(table, argc, argv, &arguments, &err))
 		return command_fail(2, &err);
 	if (o.help)
-		print_help(table);
+		status = print_help(table);
 	else
 		status = create(&o, &arguments);
 	options_free(table, &arguments);

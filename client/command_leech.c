@@ -54,7 +54,7 @@ static int leech(
 		.mode = SESSION_LEECH,
 		.folder = o->output,
 		.select = &select,
-		.seed_after = o->run.seed_time_min > 0,
+		.seed_after = o->run.seed_time_min != 0,
 	};
 	struct error err;
 

@@ -372,7 +372,7 @@ static int show(const struct option_list *arguments, bool as_json)
 				       : show_torrent(what, as_json);
 }
 
-static void print_help(const struct option *table)
+static int print_help(const struct option *table)
 {
 	puts("usage: tbt-client show TORRENT|MAGNET [options]\n"
 	     "\n"
@@ -380,6 +380,7 @@ static void print_help(const struct option *table)
 	     "\n"
 	     "options:");
 	options_print_help(table);
+	return command_finish_output();
 }
 
 int command_show(int argc, char **argv)
@@ -395,12 +396,12 @@ int command_show(int argc, char **argv)
 	};
 	struct option_list arguments;
 	struct error err;
-	int status = 0;
+	int status;
 
 	if (!options_parse(table, argc, argv, &arguments, &err))
 		return command_fail(2, &err);
 	if (help)
-		print_help(table);
+		status = print_help(table);
 	else
 		status = show(&arguments, as_json);
 	options_free(table, &arguments);

@@ -323,7 +323,7 @@ static int verify(const struct verify_options *o,
 	return status;
 }
 
-static void print_help(const struct option *table)
+static int print_help(const struct option *table)
 {
 	puts("usage: tbt-client verify TORRENT [options]\n"
 	     "\n"
@@ -332,6 +332,7 @@ static void print_help(const struct option *table)
 	     "\n"
 	     "options (and their defaults):");
 	options_print_help(table);
+	return command_finish_output();
 }
 
 static int run(
@@ -381,12 +382,12 @@ int command_verify(int argc, char **argv)
 	/* clang-format on */
 	struct option_list torrents;
 	struct error err;
-	int status = 0;
+	int status;
 
 	if (!options_parse(table, argc, argv, &torrents, &err))
 		return command_fail(2, &err);
 	if (o.help)
-		print_help(table);
+		status = print_help(table);
 	else
 		status = run(&o, &torrents);
 	options_free(table, &torrents);

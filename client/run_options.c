@@ -7,10 +7,10 @@ void run_options_init(struct run_options *o)
 	enum { MAX_MINUTES = 60 * 24 * 366 * 100 };
 	/* clang-format off */
 	const struct option table[] = {
-		{0, "seed-time", OPTION_NUMBER, &o->seed_time_min, "MINUTES",
+		{0, "seed-time", OPTION_DECIMAL, &o->seed_time_min, "MINUTES",
 			"seed this long once complete,\n"
 			"0 = exit then (until interrupted)", 0, MAX_MINUTES},
-		{0, "seed-ratio", OPTION_RATIO, &o->seed_ratio, "RATIO",
+		{0, "seed-ratio", OPTION_DECIMAL, &o->seed_ratio, "RATIO",
 			"stop seeding at this share ratio (none)", 0, 0},
 		{'p', "port", OPTION_NUMBER, &o->port, "N",
 			"TCP port to listen on, 0 = any free one\n"
@@ -54,7 +54,7 @@ void run_options_init(struct run_options *o)
 	*o = (struct run_options){
 		.port = RUN_PORT_USUAL,
 		.workers = 64,
-		.seed_time_min = RUN_SEED_TIME_UNLIMITED,
+		.seed_time_min = -1,
 		.seed_ratio = -1,
 	};
 	memcpy(o->table, table, sizeof(table));

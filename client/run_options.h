@@ -10,7 +10,6 @@
  * their lines of --help. */
 
 #define RUN_PORT_USUAL UINT64_MAX
-#define RUN_SEED_TIME_UNLIMITED UINT64_MAX
 
 enum { RUN_OPTION_LINES = 18 }; /* of the table, with its end */
 
@@ -21,8 +20,8 @@ struct run_options {
 	struct option_list peers;
 	uint64_t download_limit;
 	uint64_t upload_limit;
-	uint64_t seed_time_min; /* RUN_SEED_TIME_UNLIMITED: not given */
-	double seed_ratio;      /* < 0: none */
+	double seed_time_min; /* < 0: not given, until interrupted */
+	double seed_ratio;    /* < 0: none */
 	bool no_dht;
 	struct option_list dht_nodes;
 	bool no_pex;

@@ -382,7 +382,7 @@ static bool start(struct running *r, struct error *err)
 	const struct run *run = r->run;
 	const struct run_options *o = run->options;
 	bool port_given = o->port != RUN_PORT_USUAL;
-	bool forever = o->seed_time_min == RUN_SEED_TIME_UNLIMITED;
+	bool forever = o->seed_time_min < 0;
 	struct session_options options = {
 		.port_first = port_given ? (uint16_t)o->port : PORT_FIRST,
 		.port_last = port_given ? (uint16_t)o->port : PORT_LAST,
@@ -395,7 +395,8 @@ static bool start(struct running *r, struct error *err)
 		.order = run->order,
 		.select = run->select,
 		.seed_after = run->seed_after,
-		.seed_time_s = forever ? UINT64_MAX : o->seed_time_min * 60,
+		.seed_time_s = forever ? UINT64_MAX
+				       : (uint64_t)(o->seed_time_min * 60),
 		.seed_ratio = o->seed_ratio,
 		.no_pex = o->no_pex,
 		.no_lsd = o->no_lsd,

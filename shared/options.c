@@ -15,7 +15,10 @@ struct parse {
 	struct error *err;
 };
 
-enum { SHOWN_SIZE = 64 }; /* of a user's word in a message, escaped */
+enum {
+	SHOWN_SIZE = 64, /* of a user's word in a message, escaped */
+	BOUND_SIZE = 24,
+};
 
 /* The line at `o`, or where the table goes on; NULL at its end. */
 static const struct option *line_at(const struct option *o)
@@ -43,7 +46,7 @@ static bool list_add(
 	return true;
 }
 
-static bool parse_ratio(const char *text, double *ret)
+static bool parse_decimal(const char *text, uint64_t max, double *ret)
 {
 	char *end;
 
@@ -52,21 +55,40 @@ static bool parse_ratio(const char *text, double *ret)
 		return false;
 
 	double value = strtod(text, &end);
-	if (end == text || *end != '\0')
+	if (end == text || *end != '\0' || (max > 0 && value > (double)max))
 		return false;
 	*ret = value;
 	return true;
 }
 
-/* "from 1 to 9", "of at least 1", or nothing. */
+/* "16384"; of a size "16K", when it is so many whole ones. */
+static const char *bound(
+	const struct option *o, uint64_t value, char ret[BOUND_SIZE])
+{
+	static const char suffixes[] = "KMG";
+	char suffix[2] = "";
+
+	for (size_t i = 0; o->kind == OPTION_SIZE && suffixes[i] != '\0' &&
+		value > 0 && value % 1024 == 0;
+		i++) {
+		suffix[0] = suffixes[i];
+		value /= 1024;
+	}
+	snprintf(ret, BOUND_SIZE, "%llu%s", (unsigned long long)value, suffix);
+	return ret;
+}
+
+/* " from 1 to 9", " of at least 1", or nothing. */
 static void describe_range(const struct option *o, char *ret, size_t size)
 {
+	char min[BOUND_SIZE];
+	char max[BOUND_SIZE];
+
 	if (o->max > 0)
-		snprintf(ret, size, " from %llu to %llu",
-			(unsigned long long)o->min, (unsigned long long)o->max);
+		snprintf(ret, size, " from %s to %s", bound(o, o->min, min),
+			bound(o, o->max, max));
 	else if (o->min > 0)
-		snprintf(ret, size, " of at least %llu",
-			(unsigned long long)o->min);
+		snprintf(ret, size, " of at least %s", bound(o, o->min, min));
 	else
 		ret[0] = '\0';
 }
@@ -116,9 +138,9 @@ static bool set(struct parse *p, const struct option *o, const char *value)
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
 		return set_number(p, o, value);
-	case OPTION_RATIO:
-		if (!parse_ratio(value, o->target))
-			return wants(p, o, "a ratio such as 1.5", value);
+	case OPTION_DECIMAL:
+		if (!parse_decimal(value, o->max, o->target))
+			return wants(p, o, "a number such as 1.5", value);
 		return true;
 	case OPTION_LIST:
 		return list_add(p, o->target, value);

@@ -17,9 +17,9 @@ enum option_kind {
 	OPTION_TEXT,   /* target: const char * */
 	OPTION_NUMBER, /* target: uint64_t, within [min, max] */
 	OPTION_SIZE, /* target: uint64_t, suffixes K, M, G; within [min, max] */
-	OPTION_RATIO, /* target: double >= 0 */
-	OPTION_LIST,  /* target: struct option_list; repeatable */
-	OPTION_MORE,  /* the table goes on at target: const struct option * */
+	OPTION_DECIMAL, /* target: double, from 0 to max */
+	OPTION_LIST,    /* target: struct option_list; repeatable */
+	OPTION_MORE,    /* the table goes on at target: const struct option * */
 };
 
 struct option_list {

@@ -21,7 +21,7 @@ static const struct option table[] = {
 		0, 0},
 	{'p', "port", OPTION_NUMBER, &port, "N", "port", 1, 65535},
 	{0, "port-limit", OPTION_SIZE, &rate, "RATE", "limit", 0, 0},
-	{0, "ratio", OPTION_RATIO, &ratio, "RATIO", "share", 0, 0},
+	{0, "ratio", OPTION_DECIMAL, &ratio, "RATIO", "share", 0, 99},
 	{0, "peer-with-a-rather-long-name", OPTION_LIST, &peers, "HOST:PORT",
 		"peer", 0, 0},
 	{0},
@@ -144,13 +144,15 @@ Test(options, bad_usage_says_which_option_and_what_it_wants)
 			"--port-limit: wants a size such as "
 			"512K or 2M, not '2\\x0a'"},
 		{{"--ratio", "nan"},
-			"--ratio: wants a ratio such as 1.5, not 'nan'"},
+			"--ratio: wants a number such as 1.5, not 'nan'"},
 		{{"--ratio", "-1"},
-			"--ratio: wants a ratio such as 1.5, not '-1'"},
+			"--ratio: wants a number such as 1.5, not '-1'"},
 		{{"--ratio", "1.2.3"},
-			"--ratio: wants a ratio such as 1.5, not '1.2.3'"},
+			"--ratio: wants a number such as 1.5, not '1.2.3'"},
 		{{"--ratio", "."},
-			"--ratio: wants a ratio such as 1.5, not '.'"},
+			"--ratio: wants a number such as 1.5, not '.'"},
+		{{"--ratio", "99.1"},
+			"--ratio: wants a number such as 1.5, not '99.1'"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
