@@ -290,20 +290,12 @@ static bool start_http(struct tracker *t, const struct settings *s, size_t i,
 	return t->http[i];
 }
 
-/* An announce over UDP takes a fraction of what one over HTTP does, so fewer
- * threads do as much; more of them than cores left only make one another wait.
- * (Not for Redis: there they wait anyhow.) */
-static unsigned udp_threads(const struct settings *s, unsigned threads)
-{
-	return s->in_redis ? threads : (threads + 1) / 2;
-}
-
-static bool start_udp(struct tracker *t, const struct settings *s, size_t i,
-	unsigned threads, struct error *err)
+static bool start_udp(
+	struct tracker *t, size_t i, unsigned threads, struct error *err)
 {
 	struct front_udp_options o = {
 		.listen = t->plan.at[i],
-		.threads = udp_threads(s, threads),
+		.threads = threads,
 		.rules = &t->rules,
 	};
 
@@ -323,7 +315,7 @@ static bool start_pair(struct tracker *t, const struct settings *s, size_t i,
 		if (!s->no_http &&
 			!start_http(t, s, i, threads, max_connections, err))
 			return false;
-		if (s->no_udp || start_udp(t, s, i, threads, err))
+		if (s->no_udp || start_udp(t, i, threads, err))
 			return true;
 		if (s->no_http || wanted.port != 0)
 			return false;
@@ -471,10 +463,15 @@ static struct swarm_store *make_store(
 	return store;
 }
 
-/* A thread that waits for Redis does not use a core. */
+/* Half of the cores, for HTTP and for UDP: most of an announce's time goes in
+ * the kernel, and who asks, or else is on the machine, wants a core, too.  With
+ * a thread for each core they wait for one another, and wake more often for
+ * fewer announces.  But a thread that waits for Redis does not use a core. */
 static unsigned thread_count(const struct settings *s)
 {
-	unsigned count = core_count() * (s->in_redis ? THREADS_FOR_REDIS : 1);
+	unsigned cores = core_count();
+	unsigned count =
+		s->in_redis ? cores * THREADS_FOR_REDIS : (cores + 1) / 2;
 
 	if (s->threads > 0)
 		return (unsigned)s->threads;
@@ -678,8 +675,8 @@ int serve(int argc, char **argv)
 			"default: a quarter of all, or with --trust-proxy none",
 			0, MAX_DESCRIPTORS},
 		{0, "threads", OPTION_NUMBER, &s.threads, "N",
-			"threads for HTTP, and half as many for UDP; default:\n"
-			"one a core; with Redis four, and as many for UDP",
+			"threads for HTTP, and as many for UDP; default:\n"
+			"half as many as cores; with Redis four a core",
 			1, MAX_THREADS},
 		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL, "no UDP", 0, 0},
 		{0, "no-http", OPTION_FLAG, &s.no_http, NULL, "no HTTP", 0, 0},

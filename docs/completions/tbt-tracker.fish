@@ -16,7 +16,7 @@ complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l trust-proxy -x
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l announce-limit -x -d 'announces a minute of one address'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l new-swarm-limit -x -d 'new torrents a minute of one address'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l connection-limit -x -d 'HTTP connections of one address'
-complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l threads -x -d 'HTTP threads'
+complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l threads -x -d 'threads for HTTP and for UDP'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l no-udp -d 'without UDP'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l no-http -d 'without HTTP'
 complete -c tbt-tracker -n '__fish_seen_subcommand_from serve' -l json -d 'events as JSON lines'
