@@ -18,7 +18,7 @@
 #include "tracker/address_counts.h"
 #include "tracker/announce.h"
 #include "tracker/counters.h"
-#include "tracker/deadlines.h"
+#include "tracker/open_connections.h"
 #include "tracker/page_metrics.h"
 #include "tracker/page_stats.h"
 #include "tracker/page_status.h"
@@ -42,7 +42,7 @@ enum {
 };
 
 struct front_http {
-	struct deadlines *deadlines;
+	struct open_connections *open;
 	const struct announce_rules *rules;
 	const struct trusted_proxies *proxies;
 	atomic_flag warned;            /* of a proxy that adds no header */
@@ -52,8 +52,12 @@ struct front_http {
 
 	/* A thread each, with a listener of its own on the same port: a pool
 	 * that shares one listener wakes all its threads for a connection. */
-	unsigned daemon_count;
-	struct MHD_Daemon *daemons[];
+	unsigned server_count;
+	struct server {
+		struct front_http *front;
+		unsigned number;
+		struct MHD_Daemon *daemon;
+	} servers[];
 };
 
 /* The request's target as it came: libmicrohttpd unescapes in place, and info
@@ -69,7 +73,7 @@ struct request {
 /* A request hangs here and not in the library's context alone: the library
  * forgets it when a request does not fit in its memory. */
 struct connection {
-	struct deadline *deadline;
+	struct open_connection *open;
 	struct request *request; /* under way, or NULL */
 };
 
@@ -507,45 +511,55 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	if (!connection)
 		return;
 	drop_request(connection);
-	deadline_renew(connection->deadline, clock_ms());
+	open_connection_renew(connection->open, clock_ms());
 }
 
-/* Whether one more connection of that address is taken. */
+/* Whether one more connection of that address is taken: if it has as many as it
+ * may, another one of them has to go. */
 static enum MHD_Result has_room(
 	void *cls, const struct sockaddr *address, socklen_t len)
 {
-	const struct front_http *f = cls;
+	const struct server *s = cls;
+	const struct front_http *f = s->front;
 	struct endpoint e;
 
 	(void)len;
 	return !endpoint_from_sockaddr(address, &e) ||
-			address_counts_of(f->counts, &e) < f->max_per_address
+			address_counts_of(f->counts, &e) < f->max_per_address ||
+			open_connections_make_room(f->open, &e)
 		? MHD_YES
 		: MHD_NO;
+}
+
+static bool address_of(struct MHD_Connection *c, struct endpoint *ret)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	return info && endpoint_from_sockaddr(info->client_addr, ret);
 }
 
 /* Count a connection of its address, or (-1) count it no more. */
 static void count_connection(
 	struct front_http *f, struct MHD_Connection *c, int change)
 {
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	struct endpoint e;
 
-	if (f->counts && info && endpoint_from_sockaddr(info->client_addr, &e))
+	if (f->counts && address_of(c, &e))
 		address_counts_add(f->counts, &e, change);
 }
 
 static struct connection *open_connection(
-	struct front_http *f, struct MHD_Connection *c)
+	const struct server *s, struct MHD_Connection *c)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct connection *connection = calloc(1, sizeof(*connection));
+	struct endpoint e;
 
-	if (connection && info)
-		connection->deadline = deadlines_add(
-			f->deadlines, info->connect_fd, clock_ms());
+	if (connection && info && address_of(c, &e))
+		connection->open = open_connections_add(s->front->open,
+			s->number, info->connect_fd, &e, clock_ms());
 	return connection;
 }
 
@@ -555,21 +569,23 @@ static void close_connection(
 	if (!connection)
 		return;
 	drop_request(connection);
-	deadlines_remove(f->deadlines, connection->deadline);
+	open_connections_remove(f->open, connection->open);
 	free(connection);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *c, void **context,
 	enum MHD_ConnectionNotificationCode what)
 {
+	const struct server *s = cls;
+
 	switch (what) {
 	case MHD_CONNECTION_NOTIFY_STARTED:
-		count_connection(cls, c, 1);
-		*context = open_connection(cls, c);
+		count_connection(s->front, c, 1);
+		*context = open_connection(s, c);
 		break;
 	case MHD_CONNECTION_NOTIFY_CLOSED:
-		count_connection(cls, c, -1);
-		close_connection(cls, *context);
+		count_connection(s->front, c, -1);
+		close_connection(s->front, *context);
 		*context = NULL;
 		break;
 	}
@@ -577,23 +593,39 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **context,
 
 /* --- Life --- */
 
-static struct MHD_Daemon *start_daemon(
-	struct front_http *f, const struct front_http_options *o, int listener)
+/* Connections of each thread. */
+static unsigned most_connections(const struct front_http_options *o)
+{
+	return o->max_connections / o->threads;
+}
+
+/* So many of them are kept for newcomers: the library stops accepting when
+ * there are none left, and accepts several before it notices who has been shut
+ * down for them. */
+static unsigned spare_connections(const struct front_http_options *o)
+{
+	enum { MANY = 16 };
+	unsigned share = most_connections(o) / 4;
+
+	return share < MANY ? share : MANY;
+}
+
+static struct MHD_Daemon *start_daemon(struct front_http *f, struct server *s,
+	const struct front_http_options *o, int listener)
 {
 	const struct MHD_OptionItem options[] = {
 		{MHD_OPTION_LISTEN_SOCKET, listener, NULL},
-		{MHD_OPTION_CONNECTION_LIMIT, o->max_connections / o->threads,
-			NULL},
+		{MHD_OPTION_CONNECTION_LIMIT, most_connections(o), NULL},
 		{MHD_OPTION_CONNECTION_TIMEOUT, REQUEST_TIMEOUT_S, NULL},
 		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
 
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO,
-		0, f->counts ? has_room : NULL, f, handle, f, MHD_OPTION_ARRAY,
+		0, f->counts ? has_room : NULL, s, handle, f, MHD_OPTION_ARRAY,
 		options, MHD_OPTION_URI_LOG_CALLBACK, on_target, f,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, f,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, f, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
 }
 
 /* A daemon each for the `listeners`, and closes those that got none. */
@@ -603,14 +635,14 @@ static bool start_daemons(struct front_http *f,
 	bool ok = true;
 
 	for (unsigned i = 0; i < o->threads; i++) {
-		struct MHD_Daemon *daemon =
-			ok ? start_daemon(f, o, listeners[i]) : NULL;
+		struct server *s = &f->servers[i];
 
-		if (daemon)
-			f->daemons[f->daemon_count++] = daemon;
-		else
+		s->front = f;
+		s->number = i;
+		s->daemon = ok ? start_daemon(f, s, o, listeners[i]) : NULL;
+		ok = s->daemon;
+		if (!ok)
 			close(listeners[i]);
-		ok = ok && daemon;
 	}
 	return ok;
 }
@@ -640,15 +672,18 @@ static bool listen_and_start(struct front_http *f,
 struct front_http *front_http_start(const struct front_http_options *o,
 	struct endpoint *ret_bound, struct error *err)
 {
-	struct front_http *f = calloc(
-		1, sizeof(*f) + o->threads * sizeof(struct MHD_Daemon *));
+	struct front_http *f =
+		calloc(1, sizeof(*f) + o->threads * sizeof(struct server));
 
 	if (f) {
-		f->deadlines = deadlines_create();
+		f->server_count = o->threads;
+		f->open = open_connections_create(o->threads,
+			most_connections(o) - spare_connections(o),
+			random_u64());
 		if (o->max_per_address > 0)
 			f->counts = address_counts_create(random_u64());
 	}
-	if (!f || !f->deadlines || (o->max_per_address > 0 && !f->counts)) {
+	if (!f || !f->open || (o->max_per_address > 0 && !f->counts)) {
 		error_set(err, "HTTP: out of memory");
 		front_http_stop(f);
 		return NULL;
@@ -669,16 +704,18 @@ void front_http_tick(struct front_http *f, uint64_t now_ms)
 	enum { TIMEOUT_MS = REQUEST_TIMEOUT_S * 1000 };
 
 	if (now_ms > TIMEOUT_MS)
-		deadlines_enforce(f->deadlines, now_ms - TIMEOUT_MS);
+		open_connections_enforce(f->open, now_ms - TIMEOUT_MS);
 }
 
 void front_http_stop(struct front_http *f)
 {
 	if (!f)
 		return;
-	for (unsigned i = 0; i < f->daemon_count; i++)
-		MHD_stop_daemon(f->daemons[i]); /* and closes its listener */
-	deadlines_destroy(f->deadlines);
+	for (unsigned i = 0; i < f->server_count; i++) {
+		if (f->servers[i].daemon) /* and closes its listener */
+			MHD_stop_daemon(f->servers[i].daemon);
+	}
+	open_connections_destroy(f->open);
 	address_counts_destroy(f->counts);
 	free(f);
 }

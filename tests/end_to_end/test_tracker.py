@@ -501,6 +501,29 @@ def test_many_idle_connections_do_not_hold_announces_up(lab):
             s.close()
 
 
+@pytest.mark.parametrize("descriptors", [64, 256])
+@pytest.mark.parametrize("hosts", [1, 200])
+def test_idle_connections_make_room_where_descriptors_are_few(lab, descriptors, hosts):
+    tracker = lab.tracker(prefix=["prlimit", "--nofile=%d" % descriptors])
+    idle = []
+    try:
+        for i in range(600):
+            idle.append(socket.create_connection(("127.0.0.1", tracker.port), patience(5), ("127.0.1.%d" % (1 + i % hosts), 0)))
+        for source in ("127.0.0.1", "127.0.1.1"):
+            for i in range(5):
+                started = time.monotonic()
+                with socket.create_connection(("127.0.0.1", tracker.port), patience(5), (source, 0)) as s:
+                    s.sendall(("GET /announce?%s HTTP/1.0\r\n\r\n" % query(i)).encode())
+                    answer = b""
+                    while part := s.recv(4096):
+                        answer += part
+                assert b"8:interval" in answer
+                assert time.monotonic() - started < patience(0.5)
+    finally:
+        for s in idle:
+            s.close()
+
+
 @pytest.mark.slow
 def test_half_requests_are_closed_however_they_trickle(lab):
     tracker = lab.tracker()
