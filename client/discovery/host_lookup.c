@@ -2,13 +2,13 @@
 
 #include <netdb.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "shared/clock.h"
+#include "shared/error.h"
 
 enum {
 	TICK_MS = 100, /* how soon a changed give_up_ms is seen */
@@ -151,4 +151,12 @@ enum host_lookup_result host_lookup(const char *host, uint16_t port,
 		return HOST_LOOKUP_UNKNOWN;
 	*ret_count = count;
 	return HOST_LOOKUP_FOUND;
+}
+
+bool host_lookup_none(const struct endpoint *bind, struct error *err)
+{
+	char from[ENDPOINT_TEXT_SIZE];
+
+	return error_set(err, "no IPv%d address of it to ask from %s",
+		endpoint_is_v4(bind) ? 4 : 6, endpoint_print_ip(bind, from));
 }

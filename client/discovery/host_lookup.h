@@ -2,10 +2,13 @@
 #define CLIENT_DISCOVERY_HOST_LOOKUP_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shared/endpoint.h"
+
+struct error;
 
 /* The addresses of a host, without being held up by a resolver that hangs: it
  * is asked in a thread of its own, which is left to end by itself when nobody
@@ -28,5 +31,9 @@ enum host_lookup_result {
 enum host_lookup_result host_lookup(const char *host, uint16_t port,
 	const _Atomic uint64_t *give_up_ms,
 	struct endpoint ret[HOST_LOOKUP_MAX], size_t *ret_count);
+
+/* In words: it has no address that could be asked from `bind`.  Returns
+ * false. */
+bool host_lookup_none(const struct endpoint *bind, struct error *err);
 
 #endif

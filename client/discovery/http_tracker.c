@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/discovery/host_lookup.h"
 #include "client/discovery/http_request.h"
 #include "shared/announce_http.h"
 #include "shared/buffer.h"
@@ -93,8 +94,16 @@ static bool set_options(CURL *curl, const char *url,
 }
 
 /* Why the transfer failed, without the URL. */
-static bool explain(const struct transfer *t, struct error *err)
+static bool explain(const struct transfer *t, const struct endpoint *bind,
+	struct error *err)
 {
+	long number = 0;
+
+	(void)curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &number);
+	if (bind != NULL &&
+		(t->code == CURLE_COULDNT_RESOLVE_HOST ||
+			(t->code == CURLE_COULDNT_CONNECT && number == 0)))
+		return host_lookup_none(bind, err);
 	if (t->code == CURLE_WRITE_ERROR)
 		return error_set(err, "%s too long",
 			t->headers_too_long ? "headers" : "answer");
@@ -220,7 +229,7 @@ static bool judge(
 	long status = 0;
 
 	if (t->code != CURLE_OK)
-		return explain(t, err);
+		return explain(t, a->request->bind, err);
 	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
 	bool parsed = parse(
 		a, (struct span){t->body.bytes, t->body.len}, &reply, err);

@@ -377,7 +377,11 @@ static bool find_host(
 	}
 	for (size_t i = 0; i < count; i++)
 		add_exchange(a, &found[i]);
-	return a->count > 0 || error_set(err, "the host has no address to ask");
+	if (a->count > 0)
+		return true;
+	return a->request->bind != NULL
+		? host_lookup_none(a->request->bind, err)
+		: error_set(err, "the host has no address to ask");
 }
 
 bool udp_tracker_announce(const struct udp_tracker_request *request,

@@ -397,6 +397,26 @@ Test(http_tracker, what_a_tracker_says_counts_more_than_its_status)
 	cr_expect_str_eq(result.err.text, "HTTP 403");
 }
 
+Test(http_tracker, it_asks_from_the_address_it_is_bound_to)
+{
+	static char answer[] = "HTTP/1.1 200 OK\r\n\r\nd5:peers0:e";
+	struct http_server s = {.handler = say_ctx, .ctx = answer};
+	_Atomic uint64_t give_up_ms = clock_ms() + 5000;
+	struct endpoint from, other_family;
+
+	endpoint_parse("127.0.0.2:77", &from);
+	endpoint_parse_ip("::1", &other_family);
+	http_server_start(&s);
+	ask(&s, "http://", &from, &give_up_ms);
+	cr_expect(result.ok, "%s", result.err.text);
+	cr_expect(endpoint_same_ip(&s.from, &from));
+	ask(&s, "http://", &other_family, &give_up_ms);
+	http_server_stop(&s);
+	cr_expect_not(result.ok);
+	cr_expect_str_eq(
+		result.err.text, "no IPv6 address of it to ask from ::1");
+}
+
 /* ---- both families ---- */
 
 static void say_slowly(struct http_server *s, int fd, const char *request)

@@ -416,7 +416,8 @@ Test(udp_tracker, it_asks_from_the_address_it_is_bound_to)
 	ask_url(url, &other_family, &give_up_ms);
 	udp_server_stop(&s);
 	cr_expect_not(result.ok);
-	cr_expect_str_eq(result.err.text, "the host has no address to ask");
+	cr_expect_str_eq(
+		result.err.text, "no IPv6 address of it to ask from ::1");
 }
 
 Test(udp_tracker, ipv6_is_asked_for_ipv6_peers)
