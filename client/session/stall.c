@@ -15,7 +15,8 @@ static void write_counts(struct writer *w, const struct stall_sources *s)
 
 	if (c->known)
 		writer_format(w,
-			" counts %" PRIu32 " seed%s, %" PRIu32 " leech%s",
+			" counts %" PRIu32 " seed%s, %" PRIu32
+			" leech%s with us",
 			c->seeders, c->seeders == 1 ? "" : "s", c->leechers,
 			c->leechers == 1 ? "" : "es");
 }

@@ -53,7 +53,7 @@ def test_how_many_there_are_by_the_tracker(lab, stalled):
     tracker = lab.http_tracker(answer=say(complete=1, incomplete=3))
     host = "127.0.0.1:%d" % tracker.port
     assert stalled(announce=tracker.url) == \
-        "no peers are known: tracker %s gave 0 addresses and counts 1 seed, 3 leeches; no DHT; no LSD" % host
+        "no peers are known: tracker %s gave 0 addresses and counts 1 seed, 3 leeches with us; no DHT; no LSD" % host
     assert len(tracker.announces) == 1  # there is nothing to scrape for
     event = stalled.leech.find("stalled")
     assert (event["seeders"], event["leechers"]) == (1, 3)
@@ -65,7 +65,7 @@ def test_how_many_there_are_is_asked_if_the_answer_does_not_say_it(lab, stalled)
     tracker = lab.http_tracker(answer=say({b"complete": 0, b"incomplete": 2, b"downloaded": 9}))
     host = "127.0.0.1:%d" % tracker.port
     assert stalled(announce=tracker.url + "?key=1") == \
-        "no peers are known: tracker %s gave 0 addresses and counts 0 seeds, 2 leeches; no DHT; no LSD" % host
+        "no peers are known: tracker %s gave 0 addresses and counts 0 seeds, 2 leeches with us; no DHT; no LSD" % host
     assert [a.path for a in tracker.announces] == ["/announce", "/scrape"]
     assert tracker.announces[1]["key"] == "1" and "seeders" not in stalled.leech.find("announce")
 

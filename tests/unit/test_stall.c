@@ -44,12 +44,12 @@ Test(stall, the_reason_follows_from_the_counters)
 		{{.connected = 1}, "piece 0 has no copies among 1 peer"},
 		{{.connected = 1, .sources = {.counts = {true, 0, UINT32_MAX}}},
 			"piece 0 has no copies among 1 peer; the tracker "
-			"counts 0 seeds, 4294967295 leeches"},
+			"counts 0 seeds, 4294967295 leeches with us"},
 		{{.sources = {.trackers = 1,
 			  .tracker = "tracker a:1 gave 0 addresses",
 			  .counts = {true, 1, 1}}},
 			"no peers are known: tracker a:1 gave 0 addresses and "
-			"counts 1 seed, 1 leech; no DHT; no LSD"},
+			"counts 1 seed, 1 leech with us; no DHT; no LSD"},
 		{{.connected = 4, .offering = 2, .choking = 2},
 			"all 2 peers that have what we lack choke us"},
 		{{.connected = 4, .offering = 1, .choking = 1},
