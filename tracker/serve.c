@@ -1,22 +1,14 @@
 #include "tracker/serve.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "shared/clock.h"
-#include "shared/event_line.h"
 #include "shared/log.h"
 #include "shared/metainfo.h"
-#include "shared/options.h"
 #include "shared/random_bytes.h"
 #include "shared/stop_signals.h"
-#include "shared/text.h"
 #include "tracker/address_limit.h"
 #include "tracker/allow_list.h"
 #include "tracker/announce.h"
@@ -24,8 +16,10 @@
 #include "tracker/front_http.h"
 #include "tracker/front_udp.h"
 #include "tracker/listen_plan.h"
+#include "tracker/machine.h"
+#include "tracker/notices.h"
 #include "tracker/passkeys.h"
-#include "tracker/redis_url.h"
+#include "tracker/settings.h"
 #include "tracker/state_file.h"
 #include "tracker/state_keeper.h"
 #include "tracker/store_memory.h"
@@ -35,27 +29,11 @@
 
 enum {
 	EXIT_USAGE = 2,
-	MAX_THREADS = 256,
 	THREADS_FOR_REDIS = 4, /* a core */
-	MAX_PEERS = 1000 * 1000 * 1000,
-	MAX_INTERVAL_S = 7 * 24 * 3600,
 
 	PORT_TRIES = 10,
 	TICK_S = 1,
 	EXPIRE_EVERY_S = 10, /* or more often, when peers time out sooner */
-
-	/* Descriptors: at most so many are wanted; so many are for the standard
-	 * ones and torrents read at SIGHUP; and each thread has a listener and
-	 * two to wait with (HTTP), and a socket (UDP). */
-	MAX_DESCRIPTORS = 65536,
-	SPARE_DESCRIPTORS = 12,
-	THREAD_DESCRIPTORS = 4,
-	REDIS_DESCRIPTORS = 2, /* more: a connection of each HTTP and UDP one */
-
-	/* A peer alone in its swarm, the dearest kind, takes about 200 bytes:
-	 * all of them at most a quarter of the machine. */
-	PEER_BYTES = 200,
-	MEMORY_SHARE = 4,
 
 	/* A minute, of one public address: more than 10,000 clients with 90
 	 * torrents each, behind one address, make in half an hour; and a
@@ -65,34 +43,6 @@ enum {
 
 	/* Of the connections that there may be, so many has one address. */
 	CONNECTION_SHARE = 4,
-};
-
-/* Of a limit that the operator has not set. */
-static const uint64_t UNSAID = UINT64_MAX;
-
-struct settings {
-	struct option_list listen;
-	struct option_list torrents;
-	const char *allow_dir;
-	const char *store;
-	struct redis_url redis; /* where the store is, unless in memory */
-	bool in_redis;
-	uint64_t interval_s;
-	uint64_t peer_timeout_s;
-	uint64_t threads;   /* 0: not said */
-	uint64_t max_peers; /* 0: not said */
-	const char *state;
-	uint64_t state_interval_s;
-	const char *passkeys;
-	struct option_list trust_proxy;
-	uint64_t announce_limit; /* these three: 0: none; or UNSAID */
-	uint64_t swarm_limit;
-	uint64_t connection_limit;
-	bool no_udp;
-	bool no_http;
-	bool json;
-	bool help;
-	struct option_list rest;
 };
 
 /* What runs. */
@@ -111,80 +61,6 @@ struct tracker {
 	struct front_http *http[LISTEN_PLAN_MAX]; /* NULL: switched off */
 	struct front_udp *udp[LISTEN_PLAN_MAX];   /* the same */
 };
-
-/* --- Telling --- */
-
-static void print_error(const struct settings *s, const struct error *err)
-{
-	char text[4 * sizeof(err->text)];
-
-	text_escape_str(err->text, text, sizeof(text));
-	fprintf(stderr, "tbt-tracker: %s\n", text);
-	if (s->json) {
-		struct event_line e;
-
-		event_line_begin(&e, "error");
-		event_line_text(&e, "message", err->text);
-		event_line_print(&e, stdout);
-	}
-}
-
-static void print_listening(const struct settings *s, const char *protocol,
-	const struct endpoint *bound)
-{
-	char text[ENDPOINT_TEXT_SIZE];
-
-	if (!s->json) {
-		printf("tbt-tracker: listening on %s://%s/announce\n", protocol,
-			endpoint_print(bound, text));
-		fflush(stdout);
-		return;
-	}
-
-	struct event_line e;
-	event_line_begin(&e, "listening");
-	event_line_text(&e, "address", endpoint_print_ip(bound, text));
-	event_line_number(&e, "port", bound->port);
-	event_line_text(&e, "protocol", protocol);
-	event_line_print(&e, stdout);
-}
-
-/* --- Settings --- */
-
-static bool check_store(struct settings *s, struct error *err)
-{
-	struct error why;
-
-	s->in_redis = strcmp(s->store, "memory:") != 0;
-	if (!s->in_redis)
-		return true;
-	if (!redis_url_parse(s->store, &s->redis, &why))
-		return error_set(err, "--store: %s", why.text);
-	if (s->max_peers > 0)
-		return error_set(err,
-			"--max-peers: is for --store memory:; Redis has "
-			"maxmemory for that");
-	return true;
-}
-
-static bool check(struct settings *s, struct error *err)
-{
-	char shown[64];
-
-	if (s->rest.count > 0)
-		return error_set(err, "serve: takes no argument '%s'",
-			text_escape_str(
-				s->rest.items[0], shown, sizeof(shown)));
-	if (!check_store(s, err))
-		return false;
-	if (s->state && s->in_redis)
-		return error_set(err,
-			"--state: Redis keeps its own, only memory: needs it");
-	if (s->no_http && s->no_udp)
-		return error_set(err,
-			"--no-http and --no-udp: nothing is left to serve");
-	return true;
-}
 
 /* Where to listen.  False with *ret_status: bad usage, or a torrent that says
  * nothing useful. */
@@ -212,57 +88,6 @@ static bool plan_listening(const struct settings *s, struct listen_plan *ret,
 	return ok || error_set(err, "%s: %s", s->torrents.items[0], why.text);
 }
 
-static size_t most_peers(void)
-{
-	long pages = sysconf(_SC_PHYS_PAGES);
-	long page = sysconf(_SC_PAGESIZE);
-	size_t memory = (size_t)1 << 30;
-
-	if (pages > 0 && page > 0)
-		memory = (size_t)pages * (size_t)page;
-	return memory / MEMORY_SHARE / PEER_BYTES;
-}
-
-static unsigned core_count(void)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (cores < 1)
-		return 1;
-	return cores < MAX_THREADS ? (unsigned)cores : MAX_THREADS;
-}
-
-/* As many connections for each front as there are descriptors for, so that
- * accept() never runs out of them.  False: not even one a thread. */
-static bool share_descriptors(const struct settings *s, size_t fronts,
-	unsigned threads, unsigned *ret_connections, struct error *err)
-{
-	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
-
-	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < MAX_DESCRIPTORS) {
-		limit.rlim_cur = limit.rlim_max < MAX_DESCRIPTORS
-			? limit.rlim_max
-			: MAX_DESCRIPTORS;
-		/* What we may not have we do without. */
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-		(void)getrlimit(RLIMIT_NOFILE, &limit);
-	}
-
-	size_t all = limit.rlim_cur < MAX_DESCRIPTORS ? limit.rlim_cur
-						      : MAX_DESCRIPTORS;
-	size_t each =
-		THREAD_DESCRIPTORS + (s->in_redis ? REDIS_DESCRIPTORS : 0);
-	size_t taken = SPARE_DESCRIPTORS + fronts * threads * each;
-	if (all < taken + fronts * threads)
-		return error_set(err,
-			"open files: the limit of %zu is too low for %u "
-			"threads",
-			all, threads);
-	*ret_connections = (unsigned)((all - taken) / fronts);
-	return true;
-}
-
 /* --- Running --- */
 
 static bool start_http(struct tracker *t, const struct settings *s, size_t i,
@@ -273,7 +98,7 @@ static bool start_http(struct tracker *t, const struct settings *s, size_t i,
 	/* All that comes by a proxy comes from one address. */
 	if (t->proxies.count > 0)
 		share = 0;
-	if (s->connection_limit != UNSAID)
+	if (s->connection_limit != SETTINGS_UNSAID)
 		share = (unsigned)s->connection_limit;
 
 	struct front_http_options o = {
@@ -328,10 +153,15 @@ static bool start_pair(struct tracker *t, const struct settings *s, size_t i,
 static bool start_fronts(struct tracker *t, const struct settings *s,
 	unsigned threads, struct error *err)
 {
+	const struct machine_needs needs = {
+		.fronts = t->plan.count,
+		.threads = threads,
+		.with_redis = s->in_redis,
+	};
 	unsigned max_connections = 0;
 
-	if (!share_descriptors(
-		    s, t->plan.count, threads, &max_connections, err))
+	if (!machine_connections(
+		    &needs, SETTINGS_MAX_CONNECTIONS, &max_connections, err))
 		return false;
 	for (size_t i = 0; i < t->plan.count; i++) {
 		if (!start_pair(t, s, i, threads, max_connections, err))
@@ -339,9 +169,9 @@ static bool start_fronts(struct tracker *t, const struct settings *s,
 	}
 	for (size_t i = 0; i < t->plan.count; i++) {
 		if (t->http[i])
-			print_listening(s, "http", &t->plan.at[i]);
+			notice_listening(s->json, "http", &t->plan.at[i]);
 		if (t->udp[i])
-			print_listening(s, "udp", &t->plan.at[i]);
+			notice_listening(s->json, "udp", &t->plan.at[i]);
 	}
 	return true;
 }
@@ -351,8 +181,9 @@ static bool make_limit(uint64_t said, uint32_t otherwise,
 	struct address_limit **ret, struct error *err)
 {
 	struct address_limit_options o = {
-		.per_minute = said == UNSAID ? otherwise : (uint32_t)said,
-		.spare_private = said == UNSAID,
+		.per_minute =
+			said == SETTINGS_UNSAID ? otherwise : (uint32_t)said,
+		.spare_private = said == SETTINGS_UNSAID,
 		.seed = random_u64(),
 	};
 
@@ -380,40 +211,6 @@ static struct state_times times_now(void)
 	return (struct state_times){clock_ms() / 1000, (uint64_t)clock_wall()};
 }
 
-static void print_restored(
-	const struct settings *s, const struct state_loaded *l)
-{
-	struct event_line e;
-
-	if (l->peers + l->expired == 0)
-		return;
-	if (!s->json) {
-		printf("tbt-tracker: %zu peers are known from before, %zu were "
-		       "too long ago\n",
-			l->peers, l->expired);
-		fflush(stdout);
-		return;
-	}
-	event_line_begin(&e, "restored");
-	event_line_number(&e, "peers", l->peers);
-	event_line_number(&e, "expired", l->expired);
-	event_line_print(&e, stdout);
-}
-
-static void print_warning(const struct settings *s, const char *text)
-{
-	char shown[4 * sizeof(struct error)];
-
-	log_warning("%s", text_escape_str(text, shown, sizeof(shown)));
-	if (s->json) {
-		struct event_line e;
-
-		event_line_begin(&e, "warning");
-		event_line_text(&e, "message", text);
-		event_line_print(&e, stdout);
-	}
-}
-
 /* The swarms of the last run, and what keeps them for the next. */
 static bool restore(
 	struct tracker *t, const struct settings *s, struct error *err)
@@ -427,8 +224,8 @@ static bool restore(
 		    &loaded, err))
 		return false;
 	if (loaded.damage.text[0] != '\0')
-		print_warning(s, loaded.damage.text);
-	print_restored(s, &loaded);
+		notice_warning(s->json, loaded.damage.text);
+	notice_restored(s->json, &loaded);
 	t->keeper = state_keeper_start(s->state, t->store, s->state_interval_s);
 	return t->keeper || error_set(err, "%s: out of memory", s->state);
 }
@@ -456,7 +253,7 @@ static struct swarm_store *make_store(
 	if (s->in_redis)
 		return store_redis_create(&o, err);
 	store = store_memory_create(
-		s->max_peers > 0 ? (size_t)s->max_peers : most_peers(),
+		s->max_peers > 0 ? (size_t)s->max_peers : machine_peers(),
 		s->peer_timeout_s);
 	if (!store)
 		error_set(err, "store: out of memory");
@@ -469,13 +266,13 @@ static struct swarm_store *make_store(
  * fewer announces.  But a thread that waits for Redis does not use a core. */
 static unsigned thread_count(const struct settings *s)
 {
-	unsigned cores = core_count();
+	unsigned cores = machine_cores();
 	unsigned count =
 		s->in_redis ? cores * THREADS_FOR_REDIS : (cores + 1) / 2;
 
 	if (s->threads > 0)
 		return (unsigned)s->threads;
-	return count < MAX_THREADS ? count : MAX_THREADS;
+	return count < SETTINGS_MAX_THREADS ? count : SETTINGS_MAX_THREADS;
 }
 
 static bool start(struct tracker *t, const struct settings *s,
@@ -529,9 +326,9 @@ static void reload(struct tracker *t, const struct settings *s)
 	struct error err;
 
 	if (!allow_list_reload(t->allowed, &err))
-		print_warning(s, err.text);
+		notice_warning(s->json, err.text);
 	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
-		print_warning(s, err.text);
+		notice_warning(s->json, err.text);
 }
 
 static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
@@ -606,102 +403,28 @@ static int run_tracker(const struct settings *s, struct error *err)
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int print_help(void)
+{
+	puts("usage: tbt-tracker serve [options]\n");
+	settings_print_help();
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int serve(int argc, char **argv)
 {
-	struct settings s = {
-		.store = "memory:",
-		.interval_s = 1800,
-		.state_interval_s = 300,
-		.announce_limit = UNSAID,
-		.swarm_limit = UNSAID,
-		.connection_limit = UNSAID,
-	};
-	const struct option table[] = {
-		{'l', "listen", OPTION_LIST, &s.listen, "ADDR:PORT",
-			"listen there for HTTP (TCP) and UDP (repeatable;\n"
-			"port 0: any free one)\n"
-			"default: 0.0.0.0:6969 and [::]:6969",
-			0, 0},
-		{'t', "torrent", OPTION_LIST, &s.torrents, "FILE",
-			"track only these torrents (repeatable); without\n"
-			"--listen the first one's announce URL says where",
-			0, 0},
-		{0, "allow-dir", OPTION_TEXT, &s.allow_dir, "DIR",
-			"track only the torrents in this folder, which is\n"
-			"read again on SIGHUP",
-			0, 0},
-		{0, "store", OPTION_TEXT, &s.store, "URL",
-			"where peers are kept: memory: (the default), or\n"
-			"redis://[USER:PASSWORD@]HOST:PORT[/DB], or\n"
-			"unix:/PATH, for several trackers together",
-			0, 0},
-		{0, "interval", OPTION_NUMBER, &s.interval_s, "SECONDS",
-			"announce interval told to peers; default: 1800", 1,
-			MAX_INTERVAL_S},
-		{0, "peer-timeout", OPTION_NUMBER, &s.peer_timeout_s, "SECONDS",
-			"drop a peer unheard of for so long; default:\n"
-			"twice the interval",
-			1, 2 * MAX_INTERVAL_S},
-		{0, "max-peers", OPTION_NUMBER, &s.max_peers, "N",
-			"keep so many peers at most (in memory:); default: as\n"
-			"many as fit in a quarter of the memory",
-			1, MAX_PEERS},
-		{0, "state", OPTION_TEXT, &s.state, "FILE",
-			"keep the peers there over a restart (memory: only)", 0,
-			0},
-		{0, "state-interval", OPTION_NUMBER, &s.state_interval_s,
-			"SECONDS",
-			"save them so often, and at the end; default: 300", 1,
-			MAX_INTERVAL_S},
-		{0, "passkeys", OPTION_TEXT, &s.passkeys, "FILE",
-			"for /announce/KEY only, with a key of this file,\n"
-			"which is read again on SIGHUP",
-			0, 0},
-		{0, "trust-proxy", OPTION_LIST, &s.trust_proxy, "CIDR",
-			"believe X-Forwarded-For of the proxies there\n"
-			"(repeatable)",
-			0, 0},
-		{0, "announce-limit", OPTION_NUMBER, &s.announce_limit, "N",
-			"announces a minute of one address; 0: no limit;\n"
-			"default: 30000, and none for private addresses",
-			0, ADDRESS_LIMIT_MAX},
-		{0, "new-swarm-limit", OPTION_NUMBER, &s.swarm_limit, "N",
-			"torrents a minute that one address may bring;\n"
-			"0: no limit; default: 6000, and none for private\n"
-			"addresses",
-			0, ADDRESS_LIMIT_MAX},
-		{0, "connection-limit", OPTION_NUMBER, &s.connection_limit, "N",
-			"HTTP connections of one address; 0: no limit;\n"
-			"default: a quarter of all, or with --trust-proxy none",
-			0, MAX_DESCRIPTORS},
-		{0, "threads", OPTION_NUMBER, &s.threads, "N",
-			"threads for HTTP, and as many for UDP; default:\n"
-			"half as many as cores; with Redis four a core",
-			1, MAX_THREADS},
-		{0, "no-udp", OPTION_FLAG, &s.no_udp, NULL, "no UDP", 0, 0},
-		{0, "no-http", OPTION_FLAG, &s.no_http, NULL, "no HTTP", 0, 0},
-		{0, "json", OPTION_FLAG, &s.json, NULL,
-			"events as JSON lines on stdout", 0, 0},
-		{'h', "help", OPTION_FLAG, &s.help, NULL, "print this and exit",
-			0, 0},
-		{0},
-	};
+	struct settings s;
 	struct error err;
 	int status = EXIT_USAGE;
 
-	bool ok = options_parse(table, argc, argv, &s.rest, &err);
+	bool ok = settings_parse(argc, argv, &s, &err);
 	if (ok && s.help) {
-		puts("usage: tbt-tracker serve [options]\n");
-		options_print_help(table);
-		status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		status = print_help();
 	} else {
-		if (s.peer_timeout_s == 0)
-			s.peer_timeout_s = 2 * s.interval_s;
-		if (ok && check(&s, &err))
+		if (ok)
 			status = run_tracker(&s, &err);
 		if (status != EXIT_SUCCESS)
-			print_error(&s, &err);
+			notice_error(s.json, &err);
 	}
-	options_free(table, &s.rest);
+	settings_finish(&s);
 	return status;
 }

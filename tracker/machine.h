@@ -1,0 +1,29 @@
+#ifndef TRACKER_MACHINE_H
+#define TRACKER_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/error.h"
+
+/* How much of the machine there is for the tracker. */
+
+/* Peers that fit in a quarter of the memory. */
+size_t machine_peers(void);
+
+unsigned machine_cores(void);
+
+struct machine_needs {
+	size_t fronts;    /* addresses to listen at, > 0 */
+	unsigned threads; /* for HTTP, and for UDP, at each of them */
+	bool with_redis;  /* to which each thread has a connection */
+};
+
+/* As many HTTP connections at each address as there are descriptors for, so
+ * that accept() never runs out of them; `most` descriptors are wanted in all,
+ * and the process's limit is raised to that if it may be.  False: not even one
+ * for each thread. */
+bool machine_connections(const struct machine_needs *needs, size_t most,
+	unsigned *ret, struct error *err);
+
+#endif
