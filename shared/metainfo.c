@@ -373,12 +373,8 @@ static bool is_private(struct span value)
 static bool read_info(struct metainfo *m, struct span info, struct error *err)
 {
 	struct span fields[INFO_FIELDS];
-	uint8_t *kept = arena_take(&m->memory, info.len);
 
-	if (!kept)
-		return out_of_memory(err);
-	memcpy(kept, info.at, info.len);
-	m->info = (struct span){kept, info.len};
+	m->info = info;
 	if (!bencode_fields(m->info, info_keys, INFO_FIELDS, fields))
 		return error_set(err, "its `info` is no dictionary");
 
@@ -435,19 +431,6 @@ static bool read_root(
 		(metainfo_sources_read(&sources, m) || out_of_memory(err));
 }
 
-static bool parse_root(
-	const struct span *root, struct metainfo *ret, struct error *err)
-{
-	struct metainfo m = {0};
-
-	if (!read_root(&m, root, err)) {
-		metainfo_finish(&m);
-		return false;
-	}
-	*ret = m;
-	return true;
-}
-
 /* A terabyte in pieces of 1 MiB has 20 MB of hashes, and that is no attack; 20
  * MB of anything else is.  May a torrent of `size` bytes that begins with
  * `head` be a large one for its hashes' sake?  A guess, to be cheap: the parser
@@ -481,23 +464,22 @@ static bool too_large(struct error *err)
 		METAINFO_MAX_SIZE / 1024 / 1024);
 }
 
-bool metainfo_parse(struct span bytes, struct metainfo *ret, struct error *err)
+/* What is parsed stays where it is, and so has to live as long as `m`: a large
+ * torrent is not to be in memory twice. */
+static bool parse(struct metainfo *m, struct span bytes, struct error *err)
 {
 	struct span dict;
 	struct span root[ROOT_FIELDS];
 
-	if (!size_plausible(bytes, bytes.len))
-		return too_large(err);
 	if (!bencode_document(bytes, &dict) ||
 		!bencode_fields(dict, root_keys, ROOT_FIELDS, root))
 		return error_set(err, "not a torrent: broken bencoding");
 	if (!root[ROOT_INFO].at)
 		return error_set(err, "not a torrent: it has no `info`");
-	return parse_root(root, ret, err);
+	return read_root(m, root, err);
 }
 
-bool metainfo_parse_info(
-	struct span info, struct metainfo *ret, struct error *err)
+static bool parse_info(struct metainfo *m, struct span info, struct error *err)
 {
 	struct span root[ROOT_FIELDS] = {[ROOT_INFO] = info};
 	struct span dict;
@@ -505,7 +487,46 @@ bool metainfo_parse_info(
 	/* Its hash covers all of it, so that not even a newline may follow. */
 	if (!bencode_document(info, &dict) || dict.len != info.len)
 		return error_set(err, "broken bencoding");
-	return parse_root(root, ret, err);
+	return read_root(m, root, err);
+}
+
+static bool hand_over(struct metainfo *m, bool ok, struct metainfo *ret)
+{
+	if (ok)
+		*ret = *m;
+	else
+		metainfo_finish(m);
+	return ok;
+}
+
+static bool keep_span(struct metainfo *m, struct span *bytes, struct error *err)
+{
+	uint8_t *kept = arena_take(&m->memory, bytes->len);
+
+	if (!kept)
+		return out_of_memory(err);
+	memcpy(kept, bytes->at, bytes->len);
+	bytes->at = kept;
+	return true;
+}
+
+bool metainfo_parse(struct span bytes, struct metainfo *ret, struct error *err)
+{
+	struct metainfo m = {0};
+
+	if (!size_plausible(bytes, bytes.len))
+		return too_large(err);
+	bool ok = keep_span(&m, &bytes, err) && parse(&m, bytes, err);
+	return hand_over(&m, ok, ret);
+}
+
+bool metainfo_parse_info(
+	struct span info, struct metainfo *ret, struct error *err)
+{
+	struct metainfo m = {0};
+	bool ok = keep_span(&m, &info, err) && parse_info(&m, info, err);
+
+	return hand_over(&m, ok, ret);
 }
 
 /* Bytes of the file up to `want`, or its end; false: errno. */
@@ -524,8 +545,9 @@ static bool read_upto(int fd, uint8_t *bytes, size_t *len, size_t want)
 	return true;
 }
 
-/* The whole of a regular file that is not too large; to be freed. */
-static bool read_whole(int fd, struct span *ret, struct error *err)
+/* The whole of a regular file that is not too large. */
+static bool read_whole(
+	struct metainfo *m, int fd, struct span *ret, struct error *err)
 {
 	struct stat st;
 
@@ -539,35 +561,26 @@ static bool read_whole(int fd, struct span *ret, struct error *err)
 	/* A file that grows meanwhile is cut here, and broken then. */
 	size_t size = (size_t)st.st_size + 1;
 	size_t head = size < METAINFO_MAX_SIZE ? size : METAINFO_MAX_SIZE;
-	uint8_t *bytes = malloc(size);
+	uint8_t *bytes = arena_take(&m->memory, size);
 	size_t len = 0;
 
 	if (!bytes)
-		return error_set(err, "out of memory");
-	if (!read_upto(fd, bytes, &len, head)) {
-		error_set_errno(err, "cannot read");
-		goto failed;
-	}
-	if (!size_plausible((struct span){bytes, len}, size - 1)) {
-		too_large(err);
-		goto failed;
-	}
-	if (!read_upto(fd, bytes, &len, size)) {
-		error_set_errno(err, "cannot read");
-		goto failed;
-	}
+		return out_of_memory(err);
+	if (!read_upto(fd, bytes, &len, head))
+		return error_set_errno(err, "cannot read");
+	if (!size_plausible((struct span){bytes, len}, size - 1))
+		return too_large(err);
+	if (!read_upto(fd, bytes, &len, size))
+		return error_set_errno(err, "cannot read");
 	*ret = (struct span){bytes, len};
 	return true;
-
-failed:
-	free(bytes);
-	return false;
 }
 
 bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
 {
 	char shown[160];
-	struct span bytes = {0};
+	struct metainfo m = {0};
+	struct span bytes;
 	struct error why;
 
 	text_escape_str(path, shown, sizeof(shown));
@@ -575,14 +588,11 @@ bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return error_set_errno(err, "%s: cannot open", shown);
-	bool ok = read_whole(fd, &bytes, &why);
+	bool ok = read_whole(&m, fd, &bytes, &why) && parse(&m, bytes, &why);
 	close(fd);
 	if (!ok)
-		return error_set(err, "%s: %s", shown, why.text);
-
-	ok = metainfo_parse(bytes, ret, &why);
-	free((void *)(uintptr_t)bytes.at);
-	return ok || error_set(err, "%s: %s", shown, why.text);
+		error_set(err, "%s: %s", shown, why.text);
+	return hand_over(&m, ok, ret);
 }
 
 void metainfo_finish(struct metainfo *m)

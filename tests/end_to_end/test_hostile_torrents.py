@@ -341,6 +341,14 @@ def test_100000_files_are_read_quickly(lab, names):
         assert result.refused or len({tuple(f["path"]) for f in result.json["files"]}) == count
 
 
+@pytest.mark.parametrize("count", [2097152, 2097153])
+def test_the_most_pieces_are_read_quickly_and_are_in_memory_once(lab, count):
+    path = lab.write("x.torrent", torrent(length=count * BLOCK, piece_length=BLOCK, pieces=bytes(20 * count)))
+    result = lab.command("show", path, "--json", timeout=30)
+    assert result.seconds < patience(1) and result.peak_kib < patience(64 << 10), result
+    assert result.json["pieces"] == count if count == 2097152 else result.refused, result
+
+
 @pytest.mark.parametrize("link", [
     "magnet:", "magnet:?", "magnet:?dn=x", "magnet:?xt=urn:btih:", "magnet:?xt=urn:btih:abcd", "magnet:?xt=urn:btih:" + "g" * 40,
     "magnet:?xt=urn:btih:" + "a" * 41, "magnet:?xt=urn:btih:" + "1" * 32, "magnet:?xt=urn:sha1:" + "a" * 40,
