@@ -214,7 +214,7 @@ def test_odd_links(lab):
     for link in ("magnet:", "magnet:?xt=urn:btih:abc", "magnet:?dn=x", "magnet:?xt=urn:btih:" + "g" * 40):
         assert lab.command("leech", link, "--no-dht").refused, link
     assert lab.command("seed", magnet(torrent)).refused
-    both = lab.client("leech", magnet(torrent), torrent.path)
+    both = lab.client("leech", magnet(torrent), torrent.path, "--output", lab.path("out"))
     both.wait_for("listening")
     assert "given twice" in both.stderr
     assert both.terminate() == 1

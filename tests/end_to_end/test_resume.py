@@ -148,6 +148,26 @@ def test_a_signal_that_is_sent_twice_at_once_is_one(lab):
         assert leech.all("stopped"), leech.tail()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_scripts_have_ignored_in_the_background_is_obeyed(lab, number):
+    """A shell without job control ignores SIGINT in what it starts with `&`; `kill -INT` is still meant."""
+    torrent = lab.torrent(lab.noise_file("source/file", 100000))
+    leech = lab.leech(torrent, lab.path("out"), prefix=["sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh"])
+    leech.wait_for("listening")
+    leech.signal(number)
+    assert leech.wait(6) == 1, leech.tail()
+    assert is_refusal(1, leech.stderr) and "stopped before it was complete" in leech.stderr
+
+
+def test_a_signal_while_it_starts_ends_it_like_any_other(lab):
+    """Torrents are still being read when it says that one is given twice."""
+    torrent = lab.torrent(lab.noise_file("source/file", 100000))
+    for _ in range(10):
+        leech = lab.client("leech", torrent.path, torrent.path, "--output", lab.path("out"))
+        leech.wait_until(lambda: "given twice" in leech.stderr, "word of the second")
+        assert leech.terminate() == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_kill_9_at_ten_random_moments(lab, kind):
