@@ -1,5 +1,6 @@
 #include "shared/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,17 @@ static void print(const char *fmt, va_list args)
 	/* Where would one complain that stderr is gone? */
 	ssize_t written = write(STDERR_FILENO, line, len);
 	(void)written;
+}
+
+void log_last_words(const char *text)
+{
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+	char line[256];
+
+	int n = snprintf(line, sizeof(line), "%s: %s\n", log_program, text);
+	if (n > 0 && (size_t)n < sizeof(line) && poll(&out, 1, 0) == 1 &&
+		(out.revents & POLLOUT))
+		(void)!write(STDERR_FILENO, line, (size_t)n);
 }
 
 void log_warning(const char *fmt, ...)

@@ -17,6 +17,10 @@ void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What is going on, for who asked with --verbose. */
 void log_verbose(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Why the process ends right after this.  Nothing is waited for, so it may be
+ * left unsaid: no lock, no display, no reader of stderr who is asleep. */
+void log_last_words(const char *text);
+
 /* A display that keeps the last line of the terminal to itself is told before
  * a line is printed, and may wipe itself away.  NULL: nobody. */
 void log_before_line(void (*wipe)(void *ctx), void *ctx);

@@ -32,6 +32,7 @@
 #include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 #include "shared/metainfo.h"
 
 enum {
@@ -337,15 +338,19 @@ bool session_start(struct session *s, struct error *err)
 
 int session_fd(const struct session *s) { return s->done_fd; }
 
-/* Should disk or resolver hang, the end must come all the same: what was not
- * saved is found by hashing. */
+/* Should the disk hang, or who reads our output, the end must come all the
+ * same: what was not saved is found by hashing. */
 static void *watch_stop(void *arg)
 {
 	struct session *s = arg;
 	struct pollfd stopped = {.fd = s->stopped_fd, .events = POLLIN};
 
-	if (poll(&stopped, 1, STOP_MS) == 0)
+	if (poll(&stopped, 1, STOP_MS) == 0) {
+		log_last_words("stopping: the disk, or who reads the output, "
+			       "does not answer; what is not saved is checked "
+			       "the next time");
 		_exit(1);
+	}
 	return NULL;
 }
 

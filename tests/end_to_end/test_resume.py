@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -11,7 +12,7 @@ import pytest
 
 from fakepeer import BLOCK
 from lab import finish_equal
-from programs import is_refusal, patience, scaled
+from programs import find_program, is_refusal, loopback, patience, scaled
 from torrents import differences, list_tree, noise, tree_equal
 
 MIB = 1 << 20
@@ -166,6 +167,25 @@ def test_a_signal_while_it_starts_ends_it_like_any_other(lab):
         leech = lab.client("leech", torrent.path, torrent.path, "--output", lab.path("out"))
         leech.wait_until(lambda: "given twice" in leech.stderr, "word of the second")
         assert leech.terminate() == 1
+
+
+def test_when_stopping_takes_too_long_it_ends_all_the_same_and_says_so(lab):
+    """Whoever reads stdout has fallen asleep: nobody can tell him anything any more."""
+    torrent = lab.torrent(lab.noise_file("source/file", 8 * MIB), BLOCK)
+    source = lab.seeder(torrent, noise(8 * MIB))
+    leech = subprocess.Popen([find_program("tbt-client"), "leech", torrent.path, "-o", lab.path("out"), "--json", "--peer", source.address,
+                              *loopback()], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        source.wait_until(lambda: source.sent > MIB, "data")
+        seen = -1
+        while seen != source.sent:  # until the pipe is full and nothing moves
+            seen = source.sent
+            time.sleep(1)
+        leech.terminate()
+        assert leech.wait(patience(5)) == 1
+        assert is_refusal(1, leech.stderr.read().decode())
+    finally:
+        leech.kill()
 
 
 @pytest.mark.slow
