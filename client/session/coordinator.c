@@ -310,9 +310,11 @@ static void look_after(
 
 	if (w->ended)
 		return;
-	if (st->state == STATE_LEECHING &&
-		!storage_still_there(st->storage, &err))
-		session_torrent_fail(st, &err);
+	if (st->state == STATE_LEECHING) {
+		if (!storage_still_there(st->storage, &err))
+			session_torrent_fail(st, &err);
+		session_torrent_look_at_room(st);
+	}
 	if (st->state == STATE_SEEDING && !w->seeding) {
 		w->seeding = true;
 		peer_book_want(c->book, st->index, PEER_BOOK_UNTRIED);

@@ -212,6 +212,8 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 	/* Metadata that came by a magnet is not to be fetched again. */
 	if (st->magnet && !inventory_save(st, true))
 		return;
+	if (st->mode == SESSION_LEECH)
+		session_torrent_look_at_room(st);
 	open_to_peers(s, st,
 		st->mode == SESSION_LEECH ? STATE_LEECHING : STATE_SEEDING);
 	if (st->state == STATE_LEECHING)

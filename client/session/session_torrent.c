@@ -24,8 +24,10 @@
 #include "shared/digest.h"
 
 enum {
-	/* Memory for pieces under way, in each torrent. */
+	/* Memory for pieces under way, in each torrent; with little room on
+	 * the disk less, but not for that. */
 	OPEN_PIECES_BUDGET = 64 * 1024 * 1024,
+	LEAST_BUDGET = 2 * 1024 * 1024,
 };
 
 /* Which files: the user's word, else the link's. */
@@ -337,6 +339,35 @@ bool session_torrent_settle(struct session_torrent *st)
 	return true;
 }
 
+/* ---- room on the disk ---- */
+
+/* What is under way should fit on the disk: that it is full shows only when a
+ * piece is written, and all that was fetched besides is lost then. */
+static void set_budget(struct session_torrent *st, int64_t room)
+{
+	torrent_set_budget(st->torrent,
+		room < LEAST_BUDGET                 ? LEAST_BUDGET
+			: room < OPEN_PIECES_BUDGET ? (uint64_t)room
+						    : OPEN_PIECES_BUDGET);
+}
+
+void session_torrent_look_at_room(struct session_torrent *st)
+{
+	int64_t room = storage_room(st->storage);
+
+	st->room = room;
+	set_budget(st, room);
+}
+
+/* Until the disk is asked again. */
+static void take_room(struct session_torrent *st, uint32_t bytes)
+{
+	int64_t room = atomic_fetch_sub(&st->room, bytes) - bytes;
+
+	if (room < OPEN_PIECES_BUDGET)
+		set_budget(st, room);
+}
+
 /* ---- full pieces ---- */
 
 static void ban(struct session_torrent *st, const struct endpoint *guilty)
@@ -371,6 +402,8 @@ static void on_piece_done(void *ctx, void *arg, enum finisher_result result,
 		session_torrent_fail(st, err);
 		return;
 	}
+	if (result == FINISHER_GOOD)
+		take_room(st, piece->size);
 	if (piece->giver_count > 0)
 		event.piece.address = piece->givers[0];
 	size_t count = torrent_finish_piece(st->torrent, piece,

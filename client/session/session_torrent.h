@@ -79,6 +79,7 @@ struct session_torrent {
 	uint64_t uploaded_before;
 	uint64_t started_ms;          /* when the check was over */
 	_Atomic uint64_t complete_ms; /* 0: not yet */
+	_Atomic int64_t room;         /* bytes that the disk can still take */
 	_Atomic bool unsaved;         /* pieces came since the last save */
 	_Atomic bool settled;         /* complete, and safe on disk */
 	atomic_bool stop_check;
@@ -128,6 +129,9 @@ static inline bool session_torrent_advance(struct session_torrent *st,
 
 /* It cannot go on: keep the first reason, tell the listeners.  Any thread. */
 void session_torrent_fail(struct session_torrent *st, const struct error *err);
+
+/* Ask the disk how much room it has.  Before peers are, and now and then. */
+void session_torrent_look_at_room(struct session_torrent *st);
 
 /* All pieces are had: make the rest of the files, tell `complete`.  Then
  * session_torrent_settle(): sync, drop the resume file, watch for changes. */

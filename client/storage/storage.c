@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "client/storage/content_files.h"
@@ -460,6 +461,16 @@ bool storage_still_there(struct storage *s, struct error *err)
 {
 	return content_files_still_there(s->files, err) &&
 		(!s->parts || parts_file_still_there(s->parts, err));
+}
+
+int64_t storage_room(const struct storage *s)
+{
+	struct statvfs vfs;
+
+	if (fstatvfs(s->root.fd, &vfs) != 0 || vfs.f_blocks == 0 ||
+		vfs.f_frsize == 0 || vfs.f_bavail > INT64_MAX / vfs.f_frsize)
+		return INT64_MAX;
+	return (int64_t)(vfs.f_bavail * vfs.f_frsize);
 }
 
 void storage_stat(struct storage *s, size_t index, struct storage_stat *ret)

@@ -96,6 +96,10 @@ void storage_drop_parts(struct storage *s);
  * that data does not go into a file that nobody can find any more. */
 bool storage_still_there(struct storage *s, struct error *err);
 
+/* Bytes that can still be written, as the file system of the root says;
+ * INT64_MAX: it does not. */
+int64_t storage_room(const struct storage *s);
+
 /* The last step of a download: make the empty files and folders, cut files
  * longer than the torrent says to their length, sync. */
 bool storage_complete(struct storage *s, struct error *err);

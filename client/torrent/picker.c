@@ -111,6 +111,11 @@ void picker_destroy(struct picker *p)
 }
 
 const struct bitfield *picker_have(const struct picker *p) { return &p->have; }
+void picker_set_budget(struct picker *p, uint64_t budget)
+{
+	p->budget = budget;
+}
+
 uint64_t picker_open_bytes(const struct picker *p) { return p->open_bytes; }
 
 void picker_set_have(struct picker *p, uint32_t piece)

@@ -44,6 +44,9 @@ struct picker_peer {
 struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	enum piece_order order, uint64_t budget, uint64_t seed);
 
+/* Another budget from now on; what is open stays so. */
+void picker_set_budget(struct picker *p, uint64_t budget);
+
 /* At the start, before picker_set_have(): none of these pieces is asked for;
  * `unwanted` outlives the picker.  False: out of memory. */
 bool picker_leave_out(struct picker *p, const struct bitfield *unwanted);

@@ -60,6 +60,13 @@ struct torrent *torrent_create(const struct metainfo *m,
 	return t;
 }
 
+void torrent_set_budget(struct torrent *t, uint64_t budget)
+{
+	pthread_mutex_lock(&t->lock);
+	picker_set_budget(t->picker, budget);
+	pthread_mutex_unlock(&t->lock);
+}
+
 bool torrent_select(struct torrent *t, const struct selection *selection)
 {
 	if (!selection->partial)

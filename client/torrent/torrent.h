@@ -46,6 +46,9 @@ struct torrent_peer {
 struct torrent *torrent_create(const struct metainfo *m,
 	struct block_pool *pool, enum piece_order order, uint64_t budget);
 
+/* Open pieces may take so many bytes from now on (picker.h). */
+void torrent_set_budget(struct torrent *t, uint64_t budget);
+
 /* At the start, before torrent_set_have(): only these files are wanted.
  * `selection` outlives it.  False: out of memory. */
 bool torrent_select(struct torrent *t, const struct selection *selection);

@@ -358,6 +358,20 @@ def test_full_disk_is_an_honest_failure_and_more_room_the_cure(lab):
     assert len({piece for piece, _ in source.requests}) <= torrent.piece_count - kept + 4
 
 
+@pytest.mark.parametrize("piece_length", [65536, MIB, 4 * MIB])
+def test_no_more_is_asked_for_than_the_disk_has_room_for(lab, piece_length):
+    """Of many fast peers each would have a piece under way."""
+    content = lab.noise_file("source/thing", 48 * MIB)
+    torrent = lab.torrent(content, piece_length)
+    disk = lab.small_disk("disk", 20 * MIB)
+    sources = [lab.seeder(torrent, content.read_bytes(), host="127.0.0.%d" % i) for i in range(2, 8)]
+    leech = lab.leech(torrent, disk, peers=sources)
+    status = leech.wait(60)
+    assert status == 1 and is_refusal(status, leech.stderr), leech.tail()
+    assert len(leech.all("piece")) >= 20 * MIB // piece_length - 1
+    assert sum(s.sent for s in sources) <= 20 * MIB + piece_length + 5 * MIB
+
+
 def test_a_disk_that_is_full_from_the_start(lab):
     content = lab.noise_file("source/thing", MIB)
     torrent = lab.torrent(content)

@@ -19,6 +19,7 @@ struct tester {
 static struct metainfo torrent;
 static struct block_pool *pool;
 static struct picker *picker;
+static bool shrunk;            /* the budget, with more open than that */
 static uint64_t full_bytes;    /* of pieces that are with finishers */
 static bool ended[MAX_PIECES]; /* it was full before, whatever came of it */
 
@@ -110,7 +111,7 @@ static void check(void)
 	check_list(&picker->all_asked, false, &count, &bytes);
 	cr_assert_eq(picker->open.set, count);
 	cr_assert_eq(picker_open_bytes(picker), bytes);
-	cr_assert(bytes <= picker->budget || count == 1);
+	cr_assert(bytes <= picker->budget || count == 1 || shrunk);
 }
 
 /* ---- what peers do ---- */
@@ -585,6 +586,27 @@ Test(picker, one_piece_is_open_even_if_it_exceeds_the_budget)
 		leave(&a);
 		end();
 	}
+}
+
+Test(picker, a_smaller_budget_lets_what_is_open_come_to_its_end)
+{
+	struct tester a;
+
+	begin(4, 2, 2 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	join_seed(&a, 1);
+	cr_expect_eq(reserve(&a, 3), 3); /* in two pieces */
+	picker_set_budget(picker, 0);
+	shrunk = true;
+	cr_expect_eq(reserve(&a, 9), 1);
+	receive_all(&a, GOOD);
+	shrunk = false;
+	cr_expect_eq(reserve(&a, 9), 2, "one piece may be open");
+	picker_set_budget(picker, 1 << 30);
+	cr_expect_eq(reserve(&a, 9), 2);
+	receive_all(&a, GOOD);
+	cr_expect(bitfield_full(picker_have(picker)));
+	leave(&a);
+	end();
 }
 
 Test(picker, a_full_piece_counts_until_it_is_finished)
