@@ -13,6 +13,7 @@
 enum {
 	GIVEN_MAX = 64,
 	PUBLIC_AFTER_MS = 1000,
+	LOOK_MS = 15 * 1000, /* whether we know somebody */
 	RETRY_MS = 60 * 1000,
 	RETRY_MAX_MS = 30 * 60 * 1000,
 };
@@ -94,23 +95,28 @@ static void add_public(struct dht_entrances *e)
 static void *run(void *arg)
 {
 	struct dht_entrances *e = arg;
-	uint64_t wait_ms = RETRY_MS;
+	bool public_left = e->o.public;
 	size_t left = look_up_all(e);
+	uint64_t wait_ms = RETRY_MS;
+	uint64_t again_ms = clock_ms() + wait_ms;
+	uint64_t pause_ms = PUBLIC_AFTER_MS;
 
-	if (e->o.public) {
-		if (!pause_for(e, PUBLIC_AFTER_MS))
-			return NULL;
-		if (e->o.lonely(e->o.ctx)) {
-			add_public(e);
-			left = look_up_all(e);
-		}
-	}
-	if (left > 0 && left == e->count && e->give_up_ms != 0)
-		log_verbose("DHT: no node to enter by could be looked up");
-	while (left > 0 && pause_for(e, wait_ms)) {
-		if (!e->o.lonely(e->o.ctx))
+	/* Nodes of the last run may all go while we look for others: so long
+	 * as there are names that may be needed, it is looked after. */
+	while ((left > 0 || public_left) && pause_for(e, pause_ms)) {
+		pause_ms = LOOK_MS;
+		if (!e->o.lonely(e->o.ctx) ||
+			(!public_left && clock_ms() < again_ms))
 			continue;
+		if (public_left) {
+			add_public(e);
+			public_left = false;
+		}
 		left = look_up_all(e);
+		if (left == e->count && wait_ms == RETRY_MS)
+			log_verbose("DHT: no node to enter by could be looked "
+				    "up");
+		again_ms = clock_ms() + wait_ms;
 		wait_ms =
 			2 * wait_ms < RETRY_MAX_MS ? 2 * wait_ms : RETRY_MAX_MS;
 	}

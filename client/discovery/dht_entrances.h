@@ -9,9 +9,9 @@
 
 /* The nodes to enter the DHT by: their names are looked up in a thread of its
  * own, which ends when all are found.  Names that were given come first; the
- * usual public ones are asked for only when after a second we still know
- * nobody.  What is not found is looked up again after a minute, then ever more
- * slowly, as long as we know nobody. */
+ * usual public ones are asked for only when we know nobody, after a second or
+ * at any time later.  What is not found is looked up again after a minute, then
+ * ever more slowly, as long as we know nobody. */
 struct dht_entrances;
 
 struct dht_entrance {

@@ -12,8 +12,9 @@ import pytest
 from dhtnode import DhtNode
 from fakepeer import DHT_BIT, PORT, Connection
 from lab import finish_equal, free_port
-from net import without_network
-from programs import find_program, patience
+from net import Machine, without_network
+from programs import JsonProcess, find_program, patience
+from torrents import bencode
 
 PIECE_LENGTH = 32768
 
@@ -115,6 +116,36 @@ def test_a_damaged_node_file_is_passed_over(lab, shared):
         leech = lab.leech(torrent, out, "--dht-node", seed.address, dht=True, env=env)
         finish_equal(leech, content, out)
         assert leech.stderr == ""
+
+
+@pytest.mark.slow
+def test_when_all_nodes_of_the_last_run_have_gone_the_public_ones_are_asked(lab, shared):
+    """They are looked up in /etc/hosts here: one of them is on loopback, where a client listens on its port."""
+    content, torrent = shared
+    machine = Machine(lab, "machine")
+    hosts = lab.path("hosts")
+    hosts.write_text("127.0.0.1 dht.libtorrent.org\n")
+    known = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
+
+    def client(command, torrent, name, port, *arguments):
+        argv = [*machine.inside, *known, find_program("tbt-client"), command, torrent.path, "--json", "--port", str(port), "--no-lsd",
+                "--no-portmap", "--no-pex", *arguments]
+        process = lab.keep(JsonProcess(argv, name, env=state(lab, name)))
+        process.wait_for("listening")
+        return process
+
+    other = lab.noise_file("other/other.bin", 1000, seed=9)
+    others = lab.torrent(other)
+    gone = client("seed", others, "gone", 2001, "--file", other)
+    client("seed", others, "public", 25401, "--file", other)
+    client("seed", torrent, "seed", 2002, "--file", content, "--dht-node", "127.0.0.1:25401")
+    place = lab.path("state-leech") / "tbt" / "dht-nodes"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(bencode({"nodes": socket.inet_aton("127.0.0.1") + (2001).to_bytes(2, "big")}))
+    leech = client("leech", torrent, "leech", 2003, "--output", lab.path("out"), "--seed-time", "0")
+    time.sleep(3)  # longer than the second after which it would ask them anyway
+    gone.kill()
+    finish_equal(leech, content, lab.path("out"), timeout=60)
 
 
 # Other clients in the same DHT, with a tbt-client between as the only one that both know.
