@@ -376,8 +376,10 @@ void asking_mind_unanswered(struct asking *a, uint64_t now_ms)
 		forget_all(a);
 	else if (silent_ms >= ASKING_SNUBBED_MS && !a->snubbed)
 		release_before(a, UINT64_MAX);
-	if (silent_ms >= ASKING_SNUBBED_MS)
+	if (silent_ms >= ASKING_SNUBBED_MS && !a->snubbed) {
 		a->snubbed = true;
+		torrent_peer_silent(a->torrent, a->peer);
+	}
 
 	/* A byte now and then is not an answer. */
 	if (now_ms >= ASKING_ANSWER_MS &&

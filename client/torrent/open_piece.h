@@ -29,7 +29,12 @@ struct open_piece {
 	uint32_t asked;         /* requests under way for its blocks */
 
 	const struct picker_peer *owner; /* asks for its blocks in order */
-	bool careful;                    /* failed before: from one peer only */
+
+	/* It failed before: what is asked of its last owner counts, and what
+	 * comes from him, and nothing else. */
+	bool careful;
+	bool trusted; /* he was proven when he began */
+	struct endpoint only;
 
 	uint8_t giver_count;
 	struct endpoint

@@ -1,6 +1,7 @@
 #include "client/torrent/picker.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/torrent/block_pool.h"
 #include "client/torrent/open_piece.h"
@@ -299,6 +300,27 @@ static struct open_piece *join(
 	return NULL;
 }
 
+/* Do requests to this peer for blocks of the piece count? */
+static bool may_give(
+	const struct open_piece *piece, const struct picker_peer *peer)
+{
+	return !piece->careful || endpoint_equal(&piece->only, &peer->address);
+}
+
+static void set_owner(
+	struct picker *p, struct open_piece *piece, struct picker_peer *peer)
+{
+	if (!may_give(piece, peer)) {
+		memset(piece->askers, 0, piece->block_count);
+		piece->asked = piece->first_unasked = 0;
+		set_unasked(p, piece, piece->block_count - piece->received);
+	}
+	piece->owner = peer;
+	piece->only = peer->address;
+	piece->trusted = peer->proven;
+	peer->current = piece->index;
+}
+
 static struct open_piece *choose_piece(
 	struct picker *p, struct picker_peer *peer)
 {
@@ -311,10 +333,8 @@ static struct open_piece *choose_piece(
 		piece = open_next(p, peer);
 	if (!piece)
 		piece = join(p, peer, true);
-	if (piece && !piece->owner) {
-		piece->owner = peer;
-		peer->current = piece->index;
-	}
+	if (piece && !piece->owner)
+		set_owner(p, piece, peer);
 	return piece;
 }
 
@@ -372,9 +392,11 @@ static size_t take_again_from(struct open_piece *piece, unsigned askers,
 static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 	struct block_id *ret, size_t max)
 {
+	unsigned most =
+		peer->proven ? PICKER_MAX_ASKERS : PICKER_MAX_ASKERS - 1;
 	size_t taken = 0;
 
-	for (unsigned askers = 1; askers < PICKER_MAX_ASKERS; askers++) {
+	for (unsigned askers = 1; askers < most; askers++) {
 		for (struct open_piece *o = p->all_asked.oldest;
 			o && taken < max; o = o->newer) {
 			if (!o->careful && bitfield_has(&peer->has, o->index))
@@ -385,6 +407,35 @@ static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 			break;
 	}
 	return taken;
+}
+
+/* What has come of it is not kept; whoever it is asked of next begins it. */
+static void empty(struct picker *p, struct open_piece *piece)
+{
+	block_pool_give(p->pool, piece->blocks, piece->block_count);
+	memset(piece->blocks, 0, piece->block_count * sizeof(*piece->blocks));
+	piece->received = 0;
+	piece->giver_count = 0;
+}
+
+/* The endgame of a piece that failed before.  Who fetches it may be silent, or
+ * lie again: a proven peer need not wait for one that is not. */
+static size_t take_over(struct picker *p, struct picker_peer *peer,
+	struct block_id *ret, size_t max)
+{
+	const struct piece_list lists[] = {p->all_asked, p->to_ask};
+
+	for (size_t i = 0; peer->proven && i < 2; i++) {
+		for (struct open_piece *o = lists[i].oldest; o; o = o->newer) {
+			if (o->trusted || may_give(o, peer) ||
+				!bitfield_has(&peer->has, o->index))
+				continue;
+			empty(p, o);
+			set_owner(p, o, peer);
+			return take_unasked(p, o, ret, max);
+		}
+	}
+	return 0;
 }
 
 /* Every missing piece is open, or there is no memory to open more.  (That this
@@ -411,7 +462,12 @@ size_t picker_reserve(struct picker *p, struct picker_peer *peer,
 	}
 	if (taken == 0 && peer->asked_count < ENDGAME_DEPTH && endgame(p)) {
 		size_t few = ENDGAME_DEPTH - peer->asked_count;
-		taken = take_again(p, peer, ret, max < few ? max : few);
+
+		if (max > few)
+			max = few;
+		taken = take_again(p, peer, ret, max);
+		if (taken == 0)
+			taken = take_over(p, peer, ret, max);
 	}
 	return taken;
 }
@@ -434,12 +490,12 @@ static void unask(struct picker *p, struct open_piece *piece, uint32_t block)
 		piece->first_unasked = block;
 }
 
-void picker_release(
-	struct picker *p, const struct block_id *blocks, size_t count)
+void picker_release(struct picker *p, const struct picker_peer *peer,
+	const struct block_id *blocks, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct open_piece *piece = find(p, blocks[i].piece);
-		if (piece)
+		if (piece && may_give(piece, peer))
 			unask(p, piece, blocks[i].index);
 	}
 }
@@ -461,7 +517,7 @@ enum picker_receipt picker_receive(struct picker *p,
 {
 	struct open_piece *piece = find(p, block->piece);
 
-	if (!piece)
+	if (!piece || !may_give(piece, peer))
 		return PICKER_NOT_WANTED;
 
 	uint32_t i = block->index;

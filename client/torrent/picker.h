@@ -22,19 +22,27 @@ struct open_piece;
  * the memory for open pieces is spent, or when there is nothing left to open,
  * do peers share a piece; and only when every block is asked for is one asked
  * twice (the endgame), so that nobody who stops answering can hold up the end.
+ *
+ * A piece whose hash did not match is fetched from one peer alone, so that it
+ * will be known who lied.  In the endgame a proven peer may begin it anew in
+ * the place of one that is not.
  */
 struct picker;
 
 enum {
-	PICKER_MAX_ASKERS = 3, /* of one block, in the endgame */
+	/* Of one block, in the endgame; of those that are not proven one less,
+	 * for all of them may be silent. */
+	PICKER_MAX_ASKERS = 4,
 };
 
 /* What the picker must know of a peer.  The struct lives as long as the peer is
- * joined; its fields are written by the peer's worker alone. */
+ * joined; but for `proven` its fields are written by the peer's worker alone.
+ */
 struct picker_peer {
 	struct endpoint address;
 	struct bitfield has;
-	uint32_t current;             /* private to the picker; at first 0 */
+	bool proven;      /* it gave blocks of pieces that came right */
+	uint32_t current; /* private to the picker; at first 0 */
 	const struct block_id *asked; /* requests under way, ... */
 	size_t asked_count;           /* ... so that none is asked twice */
 };
@@ -77,8 +85,8 @@ size_t picker_reserve(struct picker *p, struct picker_peer *peer,
 
 /* Blocks that were asked of the peer and will not come: choked, rejected, too
  * slow, gone. */
-void picker_release(
-	struct picker *p, const struct block_id *blocks, size_t count);
+void picker_release(struct picker *p, const struct picker_peer *peer,
+	const struct block_id *blocks, size_t count);
 
 /* The peer leaves, or may not be asked now: it works on no piece.  True: it
  * did, so that others may take that one up. */

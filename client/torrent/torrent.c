@@ -341,6 +341,7 @@ static void count_partial_locked(
 void torrent_join(struct torrent *t, struct torrent_peer *peer)
 {
 	peer->pick.current = 0;
+	peer->pick.proven = false;
 	atomic_store(&peer->sleeping, false);
 	atomic_store(&peer->stirred, false);
 	atomic_store(&peer->prune, false);
@@ -355,7 +356,8 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer)
 void torrent_leave(struct torrent *t, struct torrent_peer *peer)
 {
 	pthread_mutex_lock(&t->lock);
-	picker_release(t->picker, peer->pick.asked, peer->pick.asked_count);
+	picker_release(t->picker, &peer->pick, peer->pick.asked,
+		peer->pick.asked_count);
 	(void)picker_rest(t->picker, &peer->pick); /* all are woken anyway */
 	picker_count_peer(t->picker, &peer->pick, false);
 	count_partial_locked(t, peer, false);
@@ -387,6 +389,13 @@ void torrent_peer_has_many(
 	pthread_mutex_unlock(&t->lock);
 }
 
+void torrent_peer_silent(struct torrent *t, struct torrent_peer *peer)
+{
+	pthread_mutex_lock(&t->lock);
+	peer->pick.proven = false;
+	pthread_mutex_unlock(&t->lock);
+}
+
 size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
 	struct block_id *ret, size_t max)
 {
@@ -402,7 +411,7 @@ void torrent_release(struct torrent *t, struct torrent_peer *peer,
 	bool work = count > 0; /* for others */
 
 	pthread_mutex_lock(&t->lock);
-	picker_release(t->picker, blocks, count);
+	picker_release(t->picker, &peer->pick, blocks, count);
 	if (rest)
 		work |= picker_rest(t->picker, &peer->pick);
 	pthread_mutex_unlock(&t->lock);
@@ -544,6 +553,17 @@ static size_t judge_passed(struct torrent *t, const struct open_piece *piece,
 	return guilty;
 }
 
+static void mark_proven_locked(
+	struct torrent *t, const struct open_piece *piece)
+{
+	for (struct torrent_peer *p = t->peers; p; p = p->next) {
+		for (uint8_t i = 0; !p->pick.proven && i < piece->giver_count;
+			i++)
+			p->pick.proven = endpoint_equal(
+				&p->pick.address, &piece->givers[i]);
+	}
+}
+
 static void mark_corrupt_locked(
 	struct torrent *t, const struct endpoint *guilty, size_t count)
 {
@@ -573,6 +593,8 @@ size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
 	block_pool_give(t->pool, piece->blocks, piece->block_count);
 
 	pthread_mutex_lock(&t->lock);
+	if (good)
+		mark_proven_locked(t, piece);
 	picker_finish(t->picker, piece, good);
 	if (good) {
 		count_have_locked(t, index, true);

@@ -115,6 +115,9 @@ void torrent_peer_has_piece(
 void torrent_peer_has_many(
 	struct torrent *t, struct torrent_peer *peer, bool came);
 
+/* It owes us blocks and is silent: what it gave before proves nothing now. */
+void torrent_peer_silent(struct torrent *t, struct torrent_peer *peer);
+
 /* Choose blocks to ask of it (picker_reserve). */
 size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
 	struct block_id *ret, size_t max);

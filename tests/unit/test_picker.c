@@ -195,7 +195,7 @@ static struct receipt receive_at(struct tester *t, size_t place)
 static void release_at(struct tester *t, size_t place, bool may_come)
 {
 	if (!t->released[place])
-		picker_release(picker, &t->asked[place], 1);
+		picker_release(picker, &t->pick, &t->asked[place], 1);
 	t->released[place] = true;
 	if (!may_come)
 		remove_at(t, place);
@@ -657,18 +657,22 @@ Test(picker, what_only_departed_peers_had_is_given_up_for_what_can_be_got)
 
 Test(picker, in_the_endgame_no_block_has_more_than_max_askers)
 {
-	struct tester peers[PICKER_MAX_ASKERS + 2];
+	enum { PROVEN = PICKER_MAX_ASKERS, ALL };
+	struct tester peers[ALL + 1];
 
 	begin(1, 4, 4 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
-	for (uint8_t i = 0; i < PICKER_MAX_ASKERS + 2; i++) {
+	for (uint8_t i = 0; i <= ALL; i++) {
 		join_seed(&peers[i], i + 1);
-		cr_expect_eq(
-			reserve(&peers[i], 9), i < PICKER_MAX_ASKERS ? 4 : 0);
+		peers[i].pick.proven = i >= PROVEN;
+		/* One of these may ask once more. */
+		cr_expect_eq(reserve(&peers[i], 9),
+			i < PICKER_MAX_ASKERS - 1 || i == PROVEN ? 4 : 0);
 		cr_expect_eq(reserve(&peers[i], 9), 0); /* of the same peer */
 	}
 	release_at(&peers[0], 1, false);
-	cr_expect_eq(reserve(&peers[4], 9), 1);
-	expect_asked(&peers[4], 0, 0, 1);
+	cr_expect_eq(reserve(&peers[PROVEN - 1], 9), 0);
+	cr_expect_eq(reserve(&peers[ALL], 9), 1);
+	expect_asked(&peers[ALL], 0, 0, 1);
 
 	struct receipt r = receive_at(&peers[1], 0);
 	cr_expect_eq(r.is, PICKER_TAKEN);
@@ -677,7 +681,7 @@ Test(picker, in_the_endgame_no_block_has_more_than_max_askers)
 	cr_expect(picker_wants(picker, &peers[2].asked[1]));
 	r = receive_at(&peers[2], 0);
 	cr_expect_eq(r.is, PICKER_NOT_WANTED);
-	for (size_t i = 0; i < PICKER_MAX_ASKERS + 2; i++)
+	for (size_t i = 0; i <= ALL; i++)
 		leave(&peers[i]);
 	end();
 }
@@ -819,7 +823,7 @@ Test(picker, requests_from_before_a_piece_failed_do_no_harm)
 	release_at(&b, 0, false);
 	cr_expect_eq(receive_at(&c, 0).is, PICKER_TAKEN);
 	release_at(&b, 0, false);
-	cr_expect_eq(reserve(&a, 9), 1);
+	cr_expect_eq(reserve(&a, 9), 0);
 	struct receipt r = receive_at(&c, 0);
 	cr_assert_eq(r.is, PICKER_FULL);
 	end_piece(r.full, GOOD);
@@ -858,6 +862,61 @@ Test(picker, a_piece_that_failed_is_fetched_from_one_peer_only)
 	end();
 }
 
+Test(picker, a_proven_peer_takes_a_failed_piece_over_in_the_endgame)
+{
+	struct tester a, b, c;
+
+	begin(2, 4, 4 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	join_seed(&a, 1);
+	join_seed(&b, 2);
+	join_seed(&c, 3);
+	reserve(&a, 4);
+	receive_all(&a, BAD);
+	reserve(&a, 3);
+	b.pick.proven = c.pick.proven = true;
+	/* Not before there is nothing else to do. */
+	cr_expect_eq(reserve(&b, 4), 4);
+	expect_asked(&b, 0, 1, 0);
+	receive_at(&a, 0);
+	cr_expect_eq(reserve(&c, 4), 4);
+	expect_asked(&c, 0, 1, 0); /* the usual endgame comes first */
+	receive_all(&b, GOOD);
+
+	/* From the beginning, and what the other still sends does not count. */
+	cr_expect_eq(reserve(&b, 9), 4);
+	expect_asked(&b, 0, 0, 0);
+	cr_expect_eq(receive_at(&a, 0).is, PICKER_NOT_WANTED);
+	cr_expect_eq(reserve(&a, 9), 0);
+	/* Once: who is proven is not replaced. */
+	release_at(&c, 0, false);
+	cr_expect_eq(reserve(&c, 9), 0);
+	receive_all(&b, GOOD);
+	cr_expect(bitfield_full(picker_have(picker)));
+	leave(&a);
+	leave(&b);
+	leave(&c);
+	end();
+}
+
+Test(picker, a_failed_piece_is_not_mixed_with_what_comes_late)
+{
+	struct tester a, b;
+
+	begin(1, 2, 2 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	join_seed(&a, 1);
+	join_seed(&b, 2);
+	reserve(&a, 2);
+	reserve(&b, 2);
+	receive_all(&a, BAD);
+	reserve(&a, 2);
+	cr_expect_eq(receive_at(&b, 0).is, PICKER_NOT_WANTED);
+	receive_all(&a, GOOD);
+	cr_expect(bitfield_full(picker_have(picker)));
+	leave(&a);
+	leave(&b);
+	end();
+}
+
 Test(picker, whoever_is_left_takes_up_a_failed_piece)
 {
 	struct tester a, b;
@@ -883,7 +942,7 @@ Test(picker, speaks_of_pieces_nobody_opened)
 	begin_small();
 	join_seed(&a, 1);
 	cr_expect(picker_wants(picker, &block));
-	picker_release(picker, &block, 1);
+	picker_release(picker, &a.pick, &block, 1);
 	cr_expect_eq(receive_block(&a, block, true).is, PICKER_NOT_WANTED);
 	picker_set_have(picker, 2);
 	cr_expect_not(picker_wants(picker, &block));
@@ -939,6 +998,7 @@ static void keep_full(struct receipt r)
 static void random_join(struct tester *t)
 {
 	join_with(t, (uint8_t)(1 + roll(4)));
+	t->pick.proven = roll(2);
 	for (uint32_t i = 0; i < torrent.piece_count; i++) {
 		if (roll(3) == 0)
 			bitfield_set(&t->pick.has, i);

@@ -536,10 +536,10 @@ static struct open_piece *fetch_by_halves(
 	struct open_piece *piece = NULL;
 
 	cr_assert_eq(reserve(a, BLOCKS / 2), BLOCKS / 2);
-	torrent_release(torrent, &a->peer, NULL, 0, true);
-	cr_assert_eq(reserve(b, BLOCKS / 2), BLOCKS / 2);
 	for (unsigned i = 0; i < BLOCKS / 2; i++)
 		receive(a, fill_a);
+	torrent_release(torrent, &a->peer, NULL, 0, true);
+	cr_assert_eq(reserve(b, BLOCKS / 2), BLOCKS / 2);
 	for (unsigned i = 0; i < BLOCKS / 2; i++)
 		piece = receive(b, fill_b);
 	return piece;
