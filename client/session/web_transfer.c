@@ -18,6 +18,10 @@ enum {
 	STALL_BYTES = 4096,
 	MAX_HEADERS = 64 * 1024, /* of one request, all redirects together */
 
+	/* Read at once.  With a limit libcurl's own size, since what was read
+	 * must be let pass as a whole. */
+	RECEIVE_SIZE = 256 * 1024,
+
 	/* For lower limits the receive buffer is made smaller. */
 	LIMIT_FOR_BUFFER = 1024 * 1024,
 	LEAST_BUFFER = 4096,
@@ -324,6 +328,9 @@ static bool set_options(struct web_transfer *t)
 	CURL *curl = t->curl;
 	bool ok = http_request_prepare(curl, t->options.bind, t->words);
 
+	if (rate_limit_rate(t->options.limit) == 0)
+		ok &= !curl_easy_setopt(
+			curl, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
 	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
 	ok &= !curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, t);
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
