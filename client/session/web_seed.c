@@ -30,10 +30,13 @@ enum {
 	 * that requests are long and yet a slow server keeps little from
 	 * others. */
 	FIRST_BATCH = 16,
-	MAX_BATCH = 256,
+	MAX_BATCH = 1024,
+	MAX_TOGETHER = 2048, /* half of the memory for open pieces */
 	MIN_BATCH = 4,
 	QUICK_MS = 1000,
 	SLOW_MS = 4000,
+	/* Blocks that have not come after so long are let go. */
+	MAX_TURN_MS = 60 * 1000,
 
 	/* Files in a row that it does not have: it is none. */
 	MAX_LACKS = 10,
@@ -67,7 +70,8 @@ struct web_seed {
 	struct block_id blocks[MAX_BATCH]; /* peer.pick.asked: those left */
 	uint8_t *memory;                   /* of the first of them, ... */
 	uint32_t filled;                   /* ... and its bytes so far */
-	bool needless; /* all that is left has come from others */
+	bool needless;    /* all that is left has come from others, or may */
+	uint64_t turn_ms; /* when they were reserved */
 
 	struct error why; /* the last request failed */
 };
@@ -76,6 +80,8 @@ struct web_seeds {
 	/* Set before the threads start. */
 	struct session_torrent *st;
 	const char *const *urls;
+
+	size_t max_batch; /* of each */
 
 	atomic_bool stopping;
 	pthread_mutex_t lock;
@@ -223,6 +229,10 @@ static void hand_in(struct web_seed *w)
 		torrent_receive(st->torrent, &w->peer, &arrival, 1, &full);
 	w->memory = arrival.memory;
 	w->filled = 0;
+	if (clock_ms() - w->turn_ms >= MAX_TURN_MS) {
+		w->needless = true;
+		w->batch = MIN_BATCH;
+	}
 	/* Last, since hashing may fall to this thread. */
 	if (count > 0)
 		session_torrent_push_piece(st, full);
@@ -371,7 +381,8 @@ static bool do_without(struct web_seed *w)
 
 static void adapt_batch(struct web_seed *w, size_t fetched, uint64_t took_ms)
 {
-	if (took_ms < QUICK_MS && fetched == w->batch && w->batch < MAX_BATCH)
+	if (took_ms < QUICK_MS && fetched == w->batch &&
+		w->batch < w->all->max_batch)
 		w->batch *= 2;
 	else if (took_ms > SLOW_MS && w->batch > MIN_BATCH)
 		w->batch /= 2;
@@ -400,7 +411,8 @@ static enum web_seed_answer take_turn(struct web_seed *w)
 {
 	struct torrent *t = w->all->st->torrent;
 	struct picker_peer *pick = &w->peer.pick;
-	uint64_t start_ms = clock_ms();
+
+	w->turn_ms = clock_ms();
 	size_t count = torrent_reserve(t, &w->peer, w->blocks, batch_now(w));
 
 	if (count == 0) {
@@ -415,7 +427,7 @@ static enum web_seed_answer take_turn(struct web_seed *w)
 		torrent_release(t, &w->peer, pick->asked, pick->asked_count,
 			answer != WEB_SEED_GOOD);
 	else
-		adapt_batch(w, count, clock_ms() - start_ms);
+		adapt_batch(w, count, clock_ms() - w->turn_ms);
 	if (pick->asked_count == 0)
 		did_well(w);
 	pick->asked_count = 0;
@@ -555,6 +567,9 @@ struct web_seeds *web_seeds_start(
 	if (all) {
 		all->st = st;
 		all->urls = urls;
+		all->max_batch = MAX_TOGETHER / wanted < MAX_BATCH
+			? MAX_TOGETHER / wanted
+			: MAX_BATCH;
 		pthread_mutex_init(&all->lock, NULL);
 		web_seed_turns_init(&all->turns, count);
 		for (; all->count < wanted; all->count++) {

@@ -413,6 +413,32 @@ def test_a_server_that_trickles_is_given_up_for_a_while(lab, web, thing):
     assert leech.alive and len(server.requests) == 1
 
 
+@pytest.mark.slow
+def test_what_comes_too_slowly_is_let_go(lab, web, thing):
+    """After a minute others may fetch it; and the next request is for less."""
+    def slow(handler, path, data, first, last):
+        handler.close_connection = True
+        handler.send_response(206)
+        handler.send_header("Content-Range", "bytes %d-%d/%d" % (first, last, len(data)))
+        handler.send_header("Content-Length", str(last - first + 1))
+        handler.end_headers()
+        for i in range(first, last + 1, 16384):
+            handler.wfile.write(data[i:i + 16384])
+            if server.stopping.wait(11):
+                break
+
+    server = web(thing.parent, answer=slow)
+    torrent = lab.torrent(thing, PIECE, **{"url-list": server.url})
+    lab.leech(torrent, lab.path("out"))
+    start = time.monotonic()
+    while len(server.requests) < 2:
+        assert time.monotonic() - start < patience(90)
+        time.sleep(0.1)
+    assert time.monotonic() - start >= 60
+    lengths = [last - first + 1 for _, first, last in server.requests]
+    assert lengths == [16 * 16384, 4 * 16384]
+
+
 def wait_for_server(port):
     deadline = time.monotonic() + patience(10)
     while True:
