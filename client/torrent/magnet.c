@@ -185,6 +185,9 @@ static bool parse_parameters(struct parse *p, const char *text)
 		text += len;
 		if (*text == '&')
 			text++;
+		/* Copied out of the source of a web page. */
+		if (strncasecmp(text, "amp;", 4) == 0)
+			text += 4;
 	}
 	if (!p->v1 && p->v2)
 		return error_set(p->err,

@@ -31,6 +31,7 @@ Test(magnet, hash_is_hexadecimal_or_base32)
 		"magnet:?xt=urn:btmh:1220abc&xt=urn:btih:" HEX,
 		LINK "&xt=urn:btih:" BASE32,
 		LINK "&&=&x&=y&so=0-2&unknownkey=1",
+		"magnet:?dn=x&amp;xt=urn:btih:" HEX "&amp;",
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -100,6 +101,15 @@ Test(magnet, says_more_than_the_hash)
 	cr_expect_str_eq(m.web_seeds[0], "http://e/");
 	cr_assert_eq(m.peer_count, 2);
 	cr_expect_str_eq(m.peers[1], "[::1]:1");
+	magnet_finish(&m);
+
+	m = parsed(LINK "&amp;dn=a;b&AMP;x.pe=a:1&amp;tr.1=http%3A%2F%2Fa"
+			"&amp;tr.2=http://b/?x%26amp;y");
+	cr_expect_str_eq(m.name, "a;b");
+	cr_assert_eq(m.peer_count, 1);
+	cr_expect_str_eq(m.peers[0], "a:1");
+	cr_assert_eq(m.tracker_count, 2);
+	cr_expect_str_eq(m.trackers[1], "http://b/?x&amp;y");
 	magnet_finish(&m);
 
 	m = parsed(LINK "&xl=-1&xl=x&xl=99999999999999999999");
