@@ -78,22 +78,6 @@ static void leave_out(
 	r->left_out = true;
 }
 
-/* "HOST:PORT", where HOST is no address. */
-static bool split_name(const char *text, char host[HOST_SIZE], uint16_t *ret)
-{
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	uint64_t port;
-
-	if (len == 0 || len >= HOST_SIZE || memchr(text, ':', len) ||
-		!text_parse_number(colon + 1, 1, UINT16_MAX, &port))
-		return false;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	*ret = (uint16_t)port;
-	return true;
-}
-
 /* An address of its own, or a name to look up: all its addresses count. */
 static bool resolve_peer(struct running *r, const char *text, struct error *err)
 {
@@ -110,7 +94,7 @@ static bool resolve_peer(struct running *r, const char *text, struct error *err)
 		return true;
 	}
 
-	if (!split_name(text, host, &port))
+	if (!endpoint_split_name(text, host, sizeof(host), &port))
 		return error_set(
 			err, "--peer: wants HOST:PORT, not '%s'", shown);
 
@@ -162,7 +146,7 @@ static bool parse_dht_node(
 	if (endpoint_parse(text, &e) && endpoint_dialable(&e)) {
 		endpoint_print_ip(&e, host);
 		node->port = e.port;
-	} else if (!split_name(text, host, &node->port)) {
+	} else if (!endpoint_split_name(text, host, HOST_SIZE, &node->port)) {
 		return error_set(err, "--dht-node: wants HOST:PORT, not '%s'",
 			text_escape_str(text, shown, sizeof(shown)));
 	}

@@ -95,6 +95,21 @@ static bool parse_ip(const char *text, size_t len, struct endpoint *ret)
 	return false;
 }
 
+bool endpoint_split_name(
+	const char *text, char *host, size_t size, uint16_t *ret_port)
+{
+	size_t len = strcspn(text, ":");
+	uint64_t port;
+
+	if (len == 0 || len >= size || text[len] == '\0' ||
+		!text_parse_number(text + len + 1, 1, UINT16_MAX, &port))
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	*ret_port = (uint16_t)port;
+	return true;
+}
+
 bool endpoint_parse_ip(const char *text, struct endpoint *ret)
 {
 	struct endpoint e;

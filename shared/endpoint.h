@@ -37,6 +37,12 @@ bool endpoint_dialable(const struct endpoint *e);
 /* "1.2.3.4:80" or "[::1]:80"; the address only, or false.  No look-up. */
 bool endpoint_parse(const char *text, struct endpoint *ret);
 
+/* "HOST:PORT", where HOST is a name to be looked up (or anything else without a
+ * colon): it is copied to `host` of `size` bytes.  False: not of that form, or
+ * too long. */
+bool endpoint_split_name(
+	const char *text, char *host, size_t size, uint16_t *ret_port);
+
 /* An address alone, "1.2.3.4", "::1" or "[::1]"; the port becomes 0. */
 bool endpoint_parse_ip(const char *text, struct endpoint *ret);
 

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "client/discovery/host_lookup.h"
 #include "client/discovery/http_tracker.h"
 #include "client/discovery/peer_queue.h"
 #include "client/peer/handshake.h"
@@ -44,12 +45,18 @@ enum {
 	/* Descriptors that are kept for other things than workers: listening,
 	 * trackers, files, the standard ones. */
 	SPARE_DESCRIPTORS = 20,
+	/* Peers that a magnet link gives by name: so many are looked up, and
+	 * all together hold up its metadata no longer than this. */
+	MAX_LOOKUPS = 8,
+	LOOKUP_MS = 5 * 1000,
+	HOST_SIZE = 256,
 };
 
 /* A thread that waits for the metadata of a magnet link. */
 struct fetcher {
 	struct session *session;
 	struct session_torrent *st;
+	_Atomic uint64_t give_up_ms; /* looking up peers by name */
 	pthread_t thread;
 	bool runs;
 };
@@ -221,15 +228,35 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 	inventory_tell(st);
 }
 
-/* Peers that the link names. */
-static void hear_of_peers(struct session *s, const struct session_torrent *st)
+/* Peers that the link names by their addresses. */
+static void hear_of_peers(struct session_torrent *st)
 {
-	struct candidate c = {
-		.source = FROM_USER, .torrent = st->index, .socket = -1};
+	struct endpoint address;
 
 	for (size_t i = 0; i < st->magnet->peer_count; i++) {
-		if (endpoint_parse(st->magnet->peers[i], &c.address))
-			(void)peer_queue_push(s->context.queue, &c);
+		if (endpoint_parse(st->magnet->peers[i], &address))
+			session_torrent_hear_of(st, FROM_USER, &address, 1);
+	}
+}
+
+/* Those by name, which take a while. */
+static void look_up_peers(struct fetcher *f)
+{
+	const struct magnet *magnet = f->st->magnet;
+	struct endpoint found[HOST_LOOKUP_MAX];
+	char host[HOST_SIZE];
+	size_t count, done = 0;
+	uint16_t port;
+
+	for (size_t i = 0; i < magnet->peer_count && done < MAX_LOOKUPS; i++) {
+		if (endpoint_parse(magnet->peers[i], &found[0]) ||
+			!endpoint_split_name(
+				magnet->peers[i], host, sizeof(host), &port))
+			continue;
+		done++;
+		if (host_lookup(host, port, &f->give_up_ms, found, &count) ==
+			HOST_LOOKUP_FOUND)
+			session_torrent_hear_of(f->st, FROM_USER, found, count);
 	}
 }
 
@@ -237,15 +264,18 @@ static void *run_fetcher(void *arg)
 {
 	struct fetcher *f = arg;
 
-	hear_of_peers(f->session, f->st);
-	if (!session_torrent_fetch(f->st, true)) {
-		if (f->st->state == STATE_FAILED)
-			return NULL;
-		peer_sources_track(&f->session->sources, f->st);
-		if (!session_torrent_fetch(f->st, false))
-			return NULL;
+	hear_of_peers(f->st);
+	if (session_torrent_fetch(f->st, true)) {
+		open_torrent(f->session, f->st);
+		look_up_peers(f);
+		return NULL;
 	}
-	open_torrent(f->session, f->st);
+	if (f->st->state == STATE_FAILED)
+		return NULL;
+	peer_sources_track(&f->session->sources, f->st);
+	look_up_peers(f);
+	if (session_torrent_fetch(f->st, false))
+		open_torrent(f->session, f->st);
 	return NULL;
 }
 
@@ -254,7 +284,9 @@ static void start_fetcher(struct session *s, struct session_torrent *st)
 	struct fetcher *f = &s->fetchers[st->index];
 	struct error err;
 
-	*f = (struct fetcher){.session = s, .st = st};
+	f->session = s;
+	f->st = st;
+	f->give_up_ms = clock_ms() + LOOKUP_MS;
 	int error = pthread_create(&f->thread, NULL, run_fetcher, f);
 	f->runs = error == 0;
 	if (f->runs)
@@ -268,6 +300,7 @@ static void start_fetcher(struct session *s, struct session_torrent *st)
 static void join_fetchers(struct session *s)
 {
 	for (size_t i = 0; s->fetchers && i < s->context.torrent_count; i++) {
+		s->fetchers[i].give_up_ms = 0;
 		if (s->fetchers[i].runs)
 			pthread_join(s->fetchers[i].thread, NULL);
 	}

@@ -48,7 +48,7 @@ def shared(lab):
     return content, torrent, lab.seed(torrent, content)
 
 
-@pytest.mark.parametrize("way", ["--peer", "x.pe", "tracker"])
+@pytest.mark.parametrize("way", ["--peer", "x.pe", "x.pe by name", "tracker"])
 def test_a_magnet_from_tbt_to_tbt(lab, way):
     content = lab.write("source/folder", {"a": b"a" * 100000, "b/c": b"c" * 50000})
     tracker = lab.tracker()
@@ -56,7 +56,8 @@ def test_a_magnet_from_tbt_to_tbt(lab, way):
     seeder = lab.seed(torrent, content)
     if way == "tracker":
         seeder.wait_for("announce", lambda e: "error" not in e)
-    link = magnet(torrent, *([tracker.url] if way == "tracker" else [])) + ("&x.pe=" + seeder.address if way == "x.pe" else "")
+    link = magnet(torrent, *([tracker.url] if way == "tracker" else [])) + {
+        "x.pe": "&x.pe=" + seeder.address, "x.pe by name": "&x.pe=localhost:%d" % seeder.port}.get(way, "")
     taker = leech(lab, link, lab.path("out"), peers=[seeder] if way == "--peer" else [])
     finish_equal(taker, content, lab.path("out"), timeout=30)
     told = taker.find("metadata")

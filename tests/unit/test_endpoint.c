@@ -52,6 +52,40 @@ Test(endpoint, reads_an_address_with_its_port_or_refuses_it)
 	}
 }
 
+Test(endpoint, a_name_is_split_from_its_port)
+{
+	static const struct {
+		const char *in, *host; /* NULL: refused */
+		uint16_t port;
+	} cases[] = {
+		{"localhost:80", "localhost", 80},
+		{"a.b-c.example:65535", "a.b-c.example", 65535},
+		{"1234567890123:1", "1234567890123", 1}, /* just fits */
+		{"12345678901234:1", NULL, 0},
+		{"a:0", NULL, 0},
+		{"a:65536", NULL, 0},
+		{"a:x", NULL, 0},
+		{"a:", NULL, 0},
+		{"a", NULL, 0},
+		{":1", NULL, 0},
+		{"::1:1", NULL, 0},
+		{"[::1]:1", NULL, 0},
+		{"", NULL, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char host[14] = "";
+		uint16_t port = 0;
+		bool ok = endpoint_split_name(
+			cases[i].in, host, sizeof(host), &port);
+
+		cr_expect_eq(ok, cases[i].host != NULL, "'%s'", cases[i].in);
+		if (ok && cases[i].host)
+			cr_expect_str_eq(host, cases[i].host);
+		cr_expect_eq(port, cases[i].port, "'%s'", cases[i].in);
+	}
+}
+
 Test(endpoint, reads_an_address_alone_or_refuses_it)
 {
 	static const struct {
