@@ -1,5 +1,10 @@
 #include "tracker/machine.h"
 
+#include <limits.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,6 +22,57 @@ enum {
 	MEMORY_SHARE = 4,
 };
 
+/* SIZE_MAX: no limit there. */
+static size_t limit_in(const char *folder)
+{
+	char path[PATH_MAX];
+	size_t limit = SIZE_MAX;
+
+	int n = snprintf(path, sizeof(path), "%s/memory.max", folder);
+	FILE *file =
+		n > 0 && (size_t)n < sizeof(path) ? fopen(path, "re") : NULL;
+	if (!file)
+		return SIZE_MAX;
+	if (fscanf(file, "%zu", &limit) != 1)
+		limit = SIZE_MAX; /* "max" */
+	fclose(file);
+	return limit;
+}
+
+size_t machine_group_limit(const char *root, const char *group)
+{
+	char folder[PATH_MAX];
+	size_t limit = SIZE_MAX;
+
+	int n = snprintf(folder, sizeof(folder), "%s%s", root, group);
+	if (n < 0 || (size_t)n >= sizeof(folder))
+		return SIZE_MAX;
+	for (char *slash = folder + n; slash; slash = strrchr(folder, '/')) {
+		*slash = '\0';
+		if (strlen(folder) < strlen(root))
+			break;
+
+		size_t here = limit_in(folder);
+		limit = here < limit ? here : limit;
+	}
+	return limit;
+}
+
+/* Of the control group that we are in (Linux, version 2). */
+static size_t our_group_limit(void)
+{
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	char group[PATH_MAX] = "";
+
+	if (!file)
+		return SIZE_MAX;
+	_Static_assert(PATH_MAX > 4000, "the width below");
+	if (fscanf(file, "0::%4000[^\n]", group) != 1)
+		group[0] = '\0';
+	fclose(file);
+	return machine_group_limit("/sys/fs/cgroup", group);
+}
+
 size_t machine_peers(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES);
@@ -25,13 +81,20 @@ size_t machine_peers(void)
 
 	if (pages > 0 && page > 0)
 		memory = (size_t)pages * (size_t)page;
+
+	size_t limit = our_group_limit();
+	if (limit < memory)
+		memory = limit;
 	return memory / MEMORY_SHARE / PEER_BYTES;
 }
 
 unsigned machine_cores(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t ours;
 
+	if (sched_getaffinity(0, sizeof(ours), &ours) == 0)
+		cores = CPU_COUNT(&ours);
 	return cores < 1 ? 1 : (unsigned)cores;
 }
 

@@ -8,9 +8,15 @@
 
 /* How much of the machine there is for the tracker. */
 
-/* Peers that fit in a quarter of the memory. */
+/* Peers that fit in a quarter of the memory: of the machine, or of the control
+ * group that we are in. */
 size_t machine_peers(void);
 
+/* Bytes of memory that the control group `group`, and those above it up to
+ * `root`, may have; SIZE_MAX: as many as there are. */
+size_t machine_group_limit(const char *root, const char *group);
+
+/* Those that we may run on. */
 unsigned machine_cores(void);
 
 struct machine_needs {
