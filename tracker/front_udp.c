@@ -16,11 +16,12 @@
 #include "tracker/announce.h"
 #include "tracker/connection_id.h"
 #include "tracker/passkeys.h"
+#include "tracker/udp_answers.h"
 
 enum {
 	/* Packets read and answered at a time: a call to the kernel costs as
 	 * much as several announces. */
-	BATCH = 64,
+	BATCH = UDP_ANSWERS_MAX,
 
 	/* So many threads take turns at one socket, and the kernel shares out
 	 * to the sockets.  As long as one thread keeps up it does all, with
@@ -62,13 +63,10 @@ struct udp_thread {
 	struct udp_socket *socket;
 	pthread_t id;
 	bool running;
-	struct iovec in_parts[BATCH], out_parts[BATCH];
-	struct mmsghdr in[BATCH], out[BATCH];
+	struct iovec parts[BATCH];
+	struct mmsghdr in[BATCH];
 	struct packet packets[BATCH];
-
-	/* The answers, one behind the other: most are short, and only what is
-	 * used takes memory, and room in the processor's cache. */
-	uint8_t answers[BATCH * ANNOUNCE_UDP_MAX_PACKET];
+	struct udp_answers answers;
 };
 
 struct front_udp {
@@ -200,40 +198,15 @@ static size_t answer(const struct front_udp *f, const struct question *q,
 
 /* --- Batches --- */
 
-/* The kernel fills in the interface as well, and would send by it alone; only
- * a link-local address (IPv6) needs one. */
-static void answer_from_where_asked(struct msghdr *m)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-
-	if (!c)
-		return;
-	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-		struct in_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		info.ipi_ifindex = 0;
-		memcpy(CMSG_DATA(c), &info, sizeof(info));
-	} else if (c->cmsg_level == IPPROTO_IPV6 &&
-		c->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-			info.ipi6_ifindex = 0;
-		memcpy(CMSG_DATA(c), &info, sizeof(info));
-	}
-}
-
 static void prepare_batch(struct udp_thread *t)
 {
 	for (unsigned i = 0; i < BATCH; i++) {
 		struct packet *p = &t->packets[i];
 		struct msghdr *m = &t->in[i].msg_hdr;
 
-		t->in_parts[i].iov_base = p->question;
-		t->in_parts[i].iov_len = sizeof(p->question);
-		m->msg_iov = &t->in_parts[i];
+		t->parts[i].iov_base = p->question;
+		t->parts[i].iov_len = sizeof(p->question);
+		m->msg_iov = &t->parts[i];
 		m->msg_iovlen = 1;
 		m->msg_name = &p->from;
 		m->msg_namelen = sizeof(p->from);
@@ -244,15 +217,15 @@ static void prepare_batch(struct udp_thread *t)
 	}
 }
 
-/* Answer `count` packets that were read; returns how many answers there are. */
-static unsigned answer_batch(struct udp_thread *t, unsigned count)
+/* Answer `count` packets that were read. */
+static void answer_batch(struct udp_thread *t, unsigned count)
 {
 	struct question q = {.now_s = clock_ms() / 1000};
-	uint8_t *next = t->answers;
-	unsigned answers = 0;
 
+	udp_answers_clear(&t->answers);
 	for (unsigned i = 0; i < count; i++) {
 		struct packet *p = &t->packets[i];
+		struct msghdr *m = &t->in[i].msg_hdr;
 		size_t len = t->in[i].msg_len;
 		struct reader r = reader_of(p->question, len);
 		size_t answer_len = 0;
@@ -260,38 +233,16 @@ static unsigned answer_batch(struct udp_thread *t, unsigned count)
 		if (announce_udp_parse_head(&r, &q.head) &&
 			endpoint_from_sockaddr(
 				(struct sockaddr *)&p->from, &q.from))
-			answer_len = answer(t->front, &q, &r, len, next);
-		if (answer_len > 0) {
-			struct mmsghdr *out = &t->out[answers];
-
-			t->out_parts[answers].iov_base = next;
-			t->out_parts[answers].iov_len = answer_len;
-			next += answer_len;
-			*out = t->in[i];
-			out->msg_hdr.msg_iov = &t->out_parts[answers];
-			answer_from_where_asked(&out->msg_hdr);
-			answers++;
-		}
+			answer_len = answer(t->front, &q, &r, len,
+				udp_answers_next(&t->answers));
+		if (answer_len > 0)
+			udp_answers_add(&t->answers, answer_len, m);
 		/* The kernel shortened them to what it wrote. */
-		t->in[i].msg_hdr.msg_namelen = sizeof(p->from);
+		m->msg_namelen = sizeof(p->from);
 		if (t->front->any_address)
-			t->in[i].msg_hdr.msg_controllen = sizeof(p->to);
+			m->msg_controllen = sizeof(p->to);
 	}
-	return answers;
-}
-
-/* What cannot be sent is lost, as packets may be: who asked asks again. */
-static void send_batch(struct udp_thread *t, unsigned count)
-{
-	for (unsigned sent = 0; sent < count;) {
-		int n = sendmmsg(t->socket->fd, t->out + sent, count - sent,
-			MSG_DONTWAIT);
-
-		if (n > 0)
-			sent += (unsigned)n;
-		else if (errno != EINTR)
-			sent++;
-	}
+	udp_answers_send(&t->answers, t->socket->fd);
 }
 
 static bool stopping(const struct udp_thread *t)
@@ -312,7 +263,7 @@ static void take_turn(struct udp_thread *t)
 	pthread_mutex_lock(&s->turn);
 	while (!busy && !stopping(t)) {
 		if (waiting > 0)
-			send_batch(t, answer_batch(t, waiting));
+			answer_batch(t, waiting);
 		int n = recvmmsg(s->fd, t->in, BATCH, MSG_WAITFORONE, NULL);
 		waiting = n > 0 ? (unsigned)n : 0;
 		s->full_batches = n == BATCH ? s->full_batches + 1 : 0;
@@ -320,7 +271,7 @@ static void take_turn(struct udp_thread *t)
 	}
 	pthread_mutex_unlock(&s->turn);
 	if (waiting > 0)
-		send_batch(t, answer_batch(t, waiting));
+		answer_batch(t, waiting);
 }
 
 static void *run(void *arg)

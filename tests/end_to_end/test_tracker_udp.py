@@ -133,6 +133,23 @@ def test_seeders_are_told_of_seeders_only_when_they_name_a_number(tracker):
     assert found(numwant=50) == [10001, 10002, 10003]
 
 
+def test_each_question_of_a_burst_is_answered(tracker):
+    asker = Asker(tracker).connect()
+    swarms = [bytes([n]) * 20 for n in range(4)]
+    for n, swarm in enumerate(swarms):
+        for peer in range(10 * n):
+            asker.announce(peer, hash=swarm)
+    entry = 18 if asker.v6 else 6
+    for _ in range(4):
+        expected = []
+        for i in range(50):  # as many answers as a socket holds; some of one length side by side
+            n = i // 7 % 4
+            asker.send(asker.announce_packet(999, hash=swarms[n], numwant=200))
+            expected.append((ANNOUNCE, asker.transaction, 20 + 10 * n * entry))
+        answers = [asker.receive() for _ in expected]
+        assert [(*struct.unpack(">II", a[:8]), len(a)) for a in answers] == expected
+
+
 def test_scrape_answers_in_the_order_asked(tracker):
     asker = Asker(tracker).connect()
     asker.announce(1)
