@@ -20,6 +20,26 @@ int command_fail(int status, const struct error *err)
 	return status;
 }
 
+static int print_help(const struct command_form *form)
+{
+	puts(form->usage);
+	options_print_help(form->table);
+	return command_finish_output();
+}
+
+int command_run(const struct command_form *form, int argc, char **argv)
+{
+	struct option_list arguments;
+	struct error err;
+
+	if (!options_parse(form->table, argc, argv, &arguments, &err))
+		return command_fail(2, &err);
+	int status = *form->help ? print_help(form)
+				 : form->run(form->options, &arguments);
+	options_free(form->table, &arguments);
+	return status;
+}
+
 bool command_parse_select(const struct option_list *options,
 	struct selection_list *ret, struct error *err)
 {

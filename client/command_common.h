@@ -9,6 +9,21 @@ struct metainfo;
 struct option_list;
 struct selection_list;
 
+struct option;
+
+/* A command: its options, which point into `options`, and what to do when they
+ * are understood. */
+struct command_form {
+	const char *usage; /* the words of --help above the options */
+	const struct option *table;
+	const bool *help; /* of these options, whether --help was given */
+	int (*run)(const void *options, const struct option_list *arguments);
+	const void *options;
+};
+
+/* Parse, then help or run.  Returns the exit status. */
+int command_run(const struct command_form *form, int argc, char **argv);
+
 /* Say on stderr why a command failed, in one line, "tbt-client: WHAT: WHY",
  * and return `status`, so that a command can end with it. */
 int command_fail(int status, const struct error *err);

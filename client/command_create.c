@@ -280,9 +280,9 @@ static bool make_and_save(const struct create_options *o, const char *source,
 	return ok;
 }
 
-static int create(
-	const struct create_options *o, const struct option_list *arguments)
+static int create(const void *options, const struct option_list *arguments)
 {
+	const struct create_options *o = options;
 	struct error err;
 
 	if (!check_options(o, arguments, &err))
@@ -294,17 +294,6 @@ static int create(
 		make_and_save(o, source, path, &err);
 	free(path);
 	return ok ? command_finish_output() : command_fail(1, &err);
-}
-
-static int print_help(const struct option *table)
-{
-	puts("usage: tbt-client create PATH [options]\n"
-	     "\n"
-	     "Make a .torrent of a file or folder.\n"
-	     "\n"
-	     "options (and their defaults):");
-	options_print_help(table);
-	return command_finish_output();
 }
 
 int command_create(int argc, char **argv)
@@ -341,16 +330,17 @@ int command_create(int argc, char **argv)
 		{0},
 	};
 	/* clang-format on */
-	struct option_list arguments;
-	struct error err;
-	int status;
+	const struct command_form form = {
+		.usage = "usage: tbt-client create PATH [options]\n"
+			 "\n"
+			 "Make a .torrent of a file or folder.\n"
+			 "\n"
+			 "options (and their defaults):",
+		.table = table,
+		.help = &o.help,
+		.run = create,
+		.options = &o,
+	};
 
-	if (!options_parse(table, argc, argv, &arguments, &err))
-		return command_fail(2, &err);
-	if (o.help)
-		status = print_help(table);
-	else
-		status = create(&o, &arguments);
-	options_free(table, &arguments);
-	return status;
+	return command_run(&form, argc, argv);
 }

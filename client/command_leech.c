@@ -31,22 +31,9 @@ static bool parse_order(
 	return true;
 }
 
-static int print_help(const struct option *table)
+static int leech(const void *options, const struct option_list *torrents)
 {
-	puts("usage: tbt-client leech TORRENT|MAGNET... [options]\n"
-	     "\n"
-	     "Download, then go on as a seeder until interrupted.  TORRENT is "
-	     "a "
-	     "file, or its URL.\n"
-	     "\n"
-	     "options (and their defaults):");
-	options_print_help(table);
-	return command_finish_output();
-}
-
-static int leech(
-	const struct leech_options *o, const struct option_list *torrents)
-{
+	const struct leech_options *o = options;
 	struct selection_list select = {0};
 	struct run run = {
 		.options = &o->run,
@@ -90,16 +77,18 @@ int command_leech(int argc, char **argv)
 		OPTIONS_GO_ON(o.run.table),
 	};
 	/* clang-format on */
-	struct option_list torrents;
-	struct error err;
-	int status;
+	const struct command_form form = {
+		.usage = "usage: tbt-client leech TORRENT|MAGNET... [options]\n"
+			 "\n"
+			 "Download, then go on as a seeder until interrupted.\n"
+			 "TORRENT is a file, or the URL of one.\n"
+			 "\n"
+			 "options (and their defaults):",
+		.table = table,
+		.help = &o.run.help,
+		.run = leech,
+		.options = &o,
+	};
 
-	if (!options_parse(table, argc, argv, &torrents, &err))
-		return command_fail(2, &err);
-	if (o.run.help)
-		status = print_help(table);
-	else
-		status = leech(&o, &torrents);
-	options_free(table, &torrents);
-	return status;
+	return command_run(&form, argc, argv);
 }

@@ -80,22 +80,9 @@ fail:
 	return false;
 }
 
-static int print_help(const struct option *table)
+static int seed(const void *options, const struct option_list *torrents)
 {
-	puts("usage: tbt-client seed TORRENT... [options]\n"
-	     "\n"
-	     "Share content that is already here; it is checked first.  "
-	     "TORRENT "
-	     "is a file, or its URL.\n"
-	     "\n"
-	     "options (and their defaults):");
-	options_print_help(table);
-	return command_finish_output();
-}
-
-static int seed(
-	const struct seed_options *o, const struct option_list *torrents)
-{
+	const struct seed_options *o = options;
 	struct run run = {
 		.options = &o->run,
 		.torrents = torrents,
@@ -144,16 +131,19 @@ int command_seed(int argc, char **argv)
 		OPTIONS_GO_ON(o.run.table),
 	};
 	/* clang-format on */
-	struct option_list torrents;
-	struct error err;
-	int status;
+	const struct command_form form = {
+		.usage = "usage: tbt-client seed TORRENT... [options]\n"
+			 "\n"
+			 "Share content that is already here; it is checked "
+			 "first.\n"
+			 "TORRENT is a file, or the URL of one.\n"
+			 "\n"
+			 "options (and their defaults):",
+		.table = table,
+		.help = &o.run.help,
+		.run = seed,
+		.options = &o,
+	};
 
-	if (!options_parse(table, argc, argv, &torrents, &err))
-		return command_fail(2, &err);
-	if (o.run.help)
-		status = print_help(table);
-	else
-		status = seed(&o, &torrents);
-	options_free(table, &torrents);
-	return status;
+	return command_run(&form, argc, argv);
 }

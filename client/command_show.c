@@ -357,8 +357,9 @@ static int show_torrent(const char *path, bool as_json)
 	return finish(ok);
 }
 
-static int show(const struct option_list *arguments, bool as_json)
+static int show(const void *options, const struct option_list *arguments)
 {
+	const bool *as_json = options;
 	struct error err;
 
 	if (arguments->count != 1) {
@@ -368,19 +369,8 @@ static int show(const struct option_list *arguments, bool as_json)
 		return command_fail(2, &err);
 	}
 	const char *what = arguments->items[0];
-	return magnet_looks_like(what) ? show_magnet(what, as_json)
-				       : show_torrent(what, as_json);
-}
-
-static int print_help(const struct option *table)
-{
-	puts("usage: tbt-client show TORRENT|MAGNET [options]\n"
-	     "\n"
-	     "Print what a torrent or magnet link says.\n"
-	     "\n"
-	     "options:");
-	options_print_help(table);
-	return command_finish_output();
+	return magnet_looks_like(what) ? show_magnet(what, *as_json)
+				       : show_torrent(what, *as_json);
 }
 
 int command_show(int argc, char **argv)
@@ -394,16 +384,17 @@ int command_show(int argc, char **argv)
 			0, 0},
 		{0},
 	};
-	struct option_list arguments;
-	struct error err;
-	int status;
+	const struct command_form form = {
+		.usage = "usage: tbt-client show TORRENT|MAGNET [options]\n"
+			 "\n"
+			 "Print what a torrent or magnet link says.\n"
+			 "\n"
+			 "options:",
+		.table = table,
+		.help = &help,
+		.run = show,
+		.options = &as_json,
+	};
 
-	if (!options_parse(table, argc, argv, &arguments, &err))
-		return command_fail(2, &err);
-	if (help)
-		status = print_help(table);
-	else
-		status = show(&arguments, as_json);
-	options_free(table, &arguments);
-	return status;
+	return command_run(&form, argc, argv);
 }

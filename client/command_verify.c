@@ -323,21 +323,9 @@ static int verify(const struct verify_options *o,
 	return status;
 }
 
-static int print_help(const struct option *table)
+static int run(const void *options, const struct option_list *torrents)
 {
-	puts("usage: tbt-client verify TORRENT [options]\n"
-	     "\n"
-	     "Check content on disk against a torrent; names each missing or "
-	     "damaged file.\n"
-	     "\n"
-	     "options (and their defaults):");
-	options_print_help(table);
-	return command_finish_output();
-}
-
-static int run(
-	const struct verify_options *o, const struct option_list *torrents)
-{
+	const struct verify_options *o = options;
 	struct error err;
 
 	if (torrents->count != 1) {
@@ -380,16 +368,19 @@ int command_verify(int argc, char **argv)
 		{0},
 	};
 	/* clang-format on */
-	struct option_list torrents;
-	struct error err;
-	int status;
+	const struct command_form form = {
+		.usage = "usage: tbt-client verify TORRENT [options]\n"
+			 "\n"
+			 "Check content on disk against a torrent; names each "
+			 "missing or "
+			 "damaged file.\n"
+			 "\n"
+			 "options (and their defaults):",
+		.table = table,
+		.help = &o.help,
+		.run = run,
+		.options = &o,
+	};
 
-	if (!options_parse(table, argc, argv, &torrents, &err))
-		return command_fail(2, &err);
-	if (o.help)
-		status = print_help(table);
-	else
-		status = run(&o, &torrents);
-	options_free(table, &torrents);
-	return status;
+	return command_run(&form, argc, argv);
 }
