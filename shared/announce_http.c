@@ -106,20 +106,14 @@ static bool next_pair(struct span *query, struct span *key, struct span *value)
 	return false;
 }
 
-static bool hex_digit(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
-		(c >= 'A' && c <= 'F');
-}
-
 /* Whether every '%' is followed by two digits, in unknown keys too. */
 static bool escapes_whole(struct span query)
 {
 	for (size_t i = 0; i < query.len; i++) {
 		if (query.at[i] != '%')
 			continue;
-		if (query.len - i < 3 || !hex_digit(query.at[i + 1]) ||
-			!hex_digit(query.at[i + 2]))
+		if (query.len - i < 3 || text_hex_value(query.at[i + 1]) < 0 ||
+			text_hex_value(query.at[i + 2]) < 0)
 			return false;
 	}
 	return true;

@@ -225,3 +225,15 @@ int net_accept(int listener, struct endpoint *ret)
 	*ret = from;
 	return fd;
 }
+
+ssize_t net_receive(int fd, void *ret, size_t size, struct endpoint *ret_from)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	ssize_t got = recvfrom(fd, ret, size, 0, (struct sockaddr *)&sa, &len);
+
+	if (got >= 0 &&
+		!endpoint_from_sockaddr((struct sockaddr *)&sa, ret_from))
+		return -1;
+	return got;
+}

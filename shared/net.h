@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "shared/endpoint.h"
 #include "shared/error.h"
@@ -36,5 +37,9 @@ int net_dial(const struct endpoint *to, const struct endpoint *from,
 /* accept4 for a listening socket that polled readable: TCP_NODELAY is set and
  * `ret` says who it is.  -1 with errno. */
 int net_accept(int listener, struct endpoint *ret);
+
+/* The next datagram of a UDP socket, and who sent it.  -1: there is none, or an
+ * error that poll() tells of again. */
+ssize_t net_receive(int fd, void *ret, size_t size, struct endpoint *ret_from);
 
 #endif

@@ -195,8 +195,7 @@ bool text_percent_encode(struct span in, char *ret, size_t size)
 	return !s.full;
 }
 
-/* The value of a hexadecimal digit, or -1. */
-static int hex_value(uint8_t c)
+int text_hex_value(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -218,8 +217,8 @@ bool text_percent_decode(
 		if (c == '%') {
 			if (in.len - i < 3)
 				return false;
-			int high = hex_value(in.at[i + 1]);
-			int low = hex_value(in.at[i + 2]);
+			int high = text_hex_value(in.at[i + 1]);
+			int low = text_hex_value(in.at[i + 2]);
 			if (high < 0 || low < 0)
 				return false;
 			c = (uint8_t)(high << 4 | low);
@@ -238,11 +237,11 @@ bool text_hex_decode(const char *in, uint8_t *ret, size_t len)
 	if (strlen(in) != 2 * len)
 		return false;
 	for (size_t i = 0; i < 2 * len; i++)
-		if (hex_value((uint8_t)in[i]) < 0)
+		if (text_hex_value((uint8_t)in[i]) < 0)
 			return false;
 	for (size_t i = 0; i < len; i++)
-		ret[i] = (uint8_t)(hex_value((uint8_t)in[2 * i]) << 4 |
-			hex_value((uint8_t)in[2 * i + 1]));
+		ret[i] = (uint8_t)(text_hex_value((uint8_t)in[2 * i]) << 4 |
+			text_hex_value((uint8_t)in[2 * i + 1]));
 	return true;
 }
 

@@ -36,6 +36,9 @@ bool text_percent_encode(struct span in, char *ret, size_t size);
 bool text_percent_decode(
 	struct span in, uint8_t *ret, size_t size, size_t *ret_len);
 
+/* The value of a hexadecimal digit, or -1. */
+int text_hex_value(uint8_t c);
+
 /* Exactly 2 * `len` digits of either case, or false. */
 bool text_hex_decode(const char *in, uint8_t *ret, size_t len);
 void text_hex_encode(const void *in, size_t len, char *ret); /* 2*len + NUL */

@@ -15,6 +15,7 @@
 
 #include "client/discovery/lsd.h"
 #include "shared/clock.h"
+#include "shared/net.h"
 #include "shared/random_bytes.h"
 #include "shared/writer.h"
 
@@ -237,17 +238,13 @@ static void receive(struct lsd_socket *l, int fd, uint64_t now_ms)
 	uint8_t bytes[LSD_READ_MAX + 1];
 
 	for (int i = 0; i < BATCH; i++) {
-		struct sockaddr_storage sa;
-		socklen_t sa_len = sizeof(sa);
 		struct endpoint from;
-		ssize_t len = recvfrom(fd, bytes, sizeof(bytes), 0,
-			(struct sockaddr *)&sa, &sa_len);
+		ssize_t len = net_receive(fd, bytes, sizeof(bytes), &from);
 
 		if (len < 0)
 			return; /* nothing more */
-		if (endpoint_from_sockaddr((struct sockaddr *)&sa, &from))
-			take_packet(l, &from, (struct span){bytes, (size_t)len},
-				now_ms);
+		take_packet(
+			l, &from, (struct span){bytes, (size_t)len}, now_ms);
 	}
 }
 

@@ -174,16 +174,12 @@ static void receive(struct udp_socket *u, int fd, uint64_t now_ms)
 	uint8_t bytes[DHT_PACKET_MAX + 1];
 
 	for (int i = 0; i < BATCH; i++) {
-		struct sockaddr_storage sa;
-		socklen_t sa_len = sizeof(sa);
 		struct endpoint from;
-		ssize_t len = recvfrom(fd, bytes, sizeof(bytes), 0,
-			(struct sockaddr *)&sa, &sa_len);
+		ssize_t len = net_receive(fd, bytes, sizeof(bytes), &from);
 
 		if (len < 0)
 			return; /* nothing more; or an ICMP error: poll tells */
-		if (len > 0 && bytes[0] == DHT_FIRST_BYTE &&
-			endpoint_from_sockaddr((struct sockaddr *)&sa, &from))
+		if (len > 0 && bytes[0] == DHT_FIRST_BYTE)
 			dht_packet(u->dht, &from,
 				(struct span){bytes, (size_t)len}, now_ms);
 	}

@@ -27,6 +27,15 @@ static int option(int fd, int level, int name)
 	return value;
 }
 
+static uint16_t bound_port(int fd)
+{
+	struct sockaddr_in sa;
+	socklen_t len = sizeof(sa);
+
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	return ntohs(sa.sin_port);
+}
+
 /* Two ends of one connection, each knowing the other. */
 static void goes_through(const char *where)
 {
@@ -188,4 +197,31 @@ Test(net, accepting_from_an_idle_listener_is_no_surprise)
 
 	cr_expect_eq(net_accept(-1, &who), -1);
 	cr_expect_eq(errno, EBADF);
+}
+
+Test(net, a_datagram_says_who_sent_it)
+{
+	struct endpoint to = at("127.0.0.1:0");
+	struct endpoint from = at("127.0.0.1:0");
+	struct endpoint who;
+	struct sockaddr_storage sa;
+	struct error err;
+	uint8_t bytes[4] = {0};
+	int receiver, sender;
+
+	cr_assert(net_bind_udp(&to, &receiver, &err));
+	cr_assert(net_bind_udp(&from, &sender, &err));
+	to.port = bound_port(receiver);
+	from.port = bound_port(sender);
+	cr_expect_eq(net_receive(receiver, bytes, sizeof(bytes), &who), -1);
+
+	socklen_t len = endpoint_to_sockaddr(&to, &sa);
+	cr_assert_eq(
+		sendto(sender, "spam eggs", 9, 0, (struct sockaddr *)&sa, len),
+		9);
+	cr_expect_eq(net_receive(receiver, bytes, sizeof(bytes), &who), 4);
+	cr_expect_arr_eq(bytes, "spam", 4);
+	cr_expect(endpoint_equal(&who, &from));
+	close(receiver);
+	close(sender);
 }
