@@ -402,6 +402,10 @@ static void on_piece_done(void *ctx, void *arg, enum finisher_result result,
 		session_torrent_fail(st, err);
 		return;
 	}
+	if (result == FINISHER_BAD && torrent_tainted(st->torrent, piece)) {
+		torrent_abandon_piece(st->torrent, piece);
+		return;
+	}
 	if (result == FINISHER_GOOD)
 		take_room(st, piece->size);
 	if (piece->giver_count > 0)

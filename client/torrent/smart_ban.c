@@ -15,6 +15,9 @@ struct smart_ban {
 	struct failure *oldest;
 	struct failure **end; /* where the next one is hung */
 	size_t blocks;        /* remembered over all */
+
+	size_t liar_count;
+	struct endpoint liars[SMART_BAN_MAX_LIARS]; /* the oldest first */
 };
 
 struct smart_ban *smart_ban_create(void)
@@ -109,4 +112,39 @@ size_t smart_ban_passed(struct smart_ban *s, uint32_t index,
 		forget(s, at);
 	}
 	return guilty;
+}
+
+static size_t find_liar(const struct smart_ban *s, const struct endpoint *who)
+{
+	size_t i = 0;
+
+	while (i < s->liar_count && !endpoint_equal(&s->liars[i], who))
+		i++;
+	return i;
+}
+
+bool smart_ban_convicted(const struct smart_ban *s, const struct endpoint *who)
+{
+	return find_liar(s, who) < s->liar_count;
+}
+
+bool smart_ban_convict(struct smart_ban *s, const struct endpoint *who)
+{
+	if (smart_ban_convicted(s, who))
+		return false;
+	if (s->liar_count == SMART_BAN_MAX_LIARS)
+		smart_ban_acquit(s, &s->liars[0]);
+	s->liars[s->liar_count++] = *who;
+	return true;
+}
+
+void smart_ban_acquit(struct smart_ban *s, const struct endpoint *who)
+{
+	size_t i = find_liar(s, who);
+
+	if (i == s->liar_count)
+		return;
+	s->liar_count--;
+	memmove(&s->liars[i], &s->liars[i + 1],
+		(s->liar_count - i) * sizeof(s->liars[0]));
 }

@@ -15,8 +15,9 @@
 struct smart_ban;
 
 enum {
-	SMART_BAN_MAX_BLOCKS = 65536
-}; /* remembered; the oldest piece goes first */
+	SMART_BAN_MAX_BLOCKS = 65536, /* remembered; the oldest piece goes */
+	SMART_BAN_MAX_LIARS = 256,    /* and the oldest of these */
+};
 
 struct smart_ban_block {
 	uint64_t fingerprint; /* keyed, so that nobody can make two alike */
@@ -39,5 +40,12 @@ bool smart_ban_remembers(const struct smart_ban *s, uint32_t index);
 size_t smart_ban_passed(struct smart_ban *s, uint32_t index,
 	const uint64_t *fingerprints, uint32_t count, struct endpoint *ret,
 	size_t max);
+
+/* This peer lied.  False: that is known already. */
+bool smart_ban_convict(struct smart_ban *s, const struct endpoint *who);
+bool smart_ban_convicted(const struct smart_ban *s, const struct endpoint *who);
+
+/* It has come back (so its ban is over): what it does now counts. */
+void smart_ban_acquit(struct smart_ban *s, const struct endpoint *who);
 
 #endif

@@ -348,6 +348,7 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer)
 	atomic_store(&peer->corrupt, false);
 
 	pthread_mutex_lock(&t->lock);
+	smart_ban_acquit(t->smart_ban, &peer->pick.address);
 	peer->next = t->peers;
 	t->peers = peer;
 	pthread_mutex_unlock(&t->lock);
@@ -564,6 +565,30 @@ static void mark_proven_locked(
 	}
 }
 
+/* Of the guilty only those are left that were not known before. */
+static size_t convict_locked(
+	struct torrent *t, struct endpoint *guilty, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (smart_ban_convict(t->smart_ban, &guilty[i]))
+			guilty[kept++] = guilty[i];
+	}
+	return kept;
+}
+
+bool torrent_tainted(struct torrent *t, const struct open_piece *piece)
+{
+	bool tainted = false;
+
+	pthread_mutex_lock(&t->lock);
+	for (uint8_t i = 0; !tainted && i < piece->giver_count; i++)
+		tainted = smart_ban_convicted(t->smart_ban, &piece->givers[i]);
+	pthread_mutex_unlock(&t->lock);
+	return tainted;
+}
+
 static void mark_corrupt_locked(
 	struct torrent *t, const struct endpoint *guilty, size_t count)
 {
@@ -603,6 +628,7 @@ size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
 			t->news_count++;
 		}
 	}
+	guilty = convict_locked(t, ret_guilty, guilty);
 	mark_corrupt_locked(t, ret_guilty, guilty);
 	pthread_mutex_unlock(&t->lock);
 

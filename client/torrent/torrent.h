@@ -160,12 +160,17 @@ bool torrent_peer_corrupt(const struct torrent_peer *peer);
 
 /* Full piece `piece` (its blocks' memory still in it) was hashed and, if
  * `good`, written.  Frees it and gives its memory back.  Who is guilty by
- * what is now known is left in `ret_guilty`, at most `max`, and marked corrupt:
- * these connections alone, not others with the same IP. */
+ * what is now known, and was not before, is left in `ret_guilty`, at most
+ * `max`, and marked corrupt: these connections alone, not others with the same
+ * IP. */
 size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
 	bool good, struct endpoint *ret_guilty, size_t max);
 
-/* Writing failed: the piece is neither good nor bad; forget it. */
+/* Is anything of a full piece from a peer that is known to have lied?  That it
+ * is bad then is no news: abandon it. */
+bool torrent_tainted(struct torrent *t, const struct open_piece *piece);
+
+/* The piece is neither good nor bad (writing failed, say); forget it. */
 void torrent_abandon_piece(struct torrent *t, struct open_piece *piece);
 
 #endif

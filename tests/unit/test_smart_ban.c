@@ -170,3 +170,27 @@ Test(smart_ban, goes_on_after_first_middle_and_last_were_forgotten)
 	cr_expect(smart_ban_remembers(s, 9));
 	smart_ban_destroy(s);
 }
+
+Test(smart_ban, a_liar_is_known_until_it_comes_back_or_many_others_lied)
+{
+	struct smart_ban *s = smart_ban_create();
+	struct endpoint first = who('A'), second = who('B');
+
+	cr_expect_not(smart_ban_convicted(s, &first));
+	cr_expect(smart_ban_convict(s, &first));
+	cr_expect_not(smart_ban_convict(s, &first));
+	cr_expect(smart_ban_convict(s, &second));
+	smart_ban_acquit(s, &first);
+	smart_ban_acquit(s, &first);
+	cr_expect_not(smart_ban_convicted(s, &first));
+	cr_expect(smart_ban_convicted(s, &second));
+	for (uint16_t port = 1; port < SMART_BAN_MAX_LIARS; port++) {
+		first.port = 1000 + port;
+		cr_expect(smart_ban_convict(s, &first));
+	}
+	cr_expect(smart_ban_convicted(s, &second));
+	first.port = 1;
+	cr_expect(smart_ban_convict(s, &first));
+	cr_expect_not(smart_ban_convicted(s, &second));
+	smart_ban_destroy(s);
+}

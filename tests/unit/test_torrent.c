@@ -580,6 +580,41 @@ Test(torrent, among_several_givers_the_liar_is_named_when_the_truth_is_known)
 	}
 }
 
+Test(torrent, of_a_liar_that_is_known_nothing_more_is_judged)
+{
+	struct tester a, b;
+	struct endpoint guilty[8];
+
+	begin(3, BLOCKS, 3 * BLOCKS * BLOCK_SIZE);
+	join(&a, 1);
+	join(&b, 2);
+	reserve(&a, BLOCKS);
+	struct open_piece *first = all_of_a(&a);
+	reserve(&a, BLOCKS);
+	struct open_piece *second = all_of_a(&a);
+	reserve(&b, BLOCKS);
+	struct open_piece *other = all_of_a(&b);
+	cr_expect_not(torrent_tainted(torrent, second));
+	cr_expect_eq(finish(first, false, guilty), 1);
+	cr_expect(torrent_tainted(torrent, second));
+	cr_expect_not(torrent_tainted(torrent, other));
+	/* Both were hashed at the same time: it is named once. */
+	cr_expect_eq(finish(second, false, guilty), 0);
+	cr_expect_eq(finish(other, true, guilty), 0);
+	leave(&a);
+
+	/* The ban is over; it lies again. */
+	join(&a, 1);
+	reserve(&a, BLOCKS);
+	first = all_of_a(&a);
+	cr_expect_not(torrent_tainted(torrent, first));
+	cr_expect_eq(finish(first, false, guilty), 1);
+	cr_expect(torrent_peer_corrupt(&a.peer));
+	leave(&a);
+	leave(&b);
+	end();
+}
+
 /* ---- joining and leaving ---- */
 
 Test(torrent, what_was_asked_of_a_peer_that_leaves_is_asked_of_others)
