@@ -53,6 +53,7 @@ struct watch {
 
 	uint64_t moved;    /* `downloaded` when it last grew, ... */
 	uint64_t moved_ms; /* ... and when that was */
+	bool fetching;     /* it was, when nothing had come */
 	uint64_t told_ms;  /* when a stall was last told */
 	char stall[STALL_TEXT_SIZE];
 };
@@ -364,14 +365,18 @@ static void tell_stall(
 	char web_seed[SESSION_TORRENT_WORD_SIZE];
 	char reason[STALL_TEXT_SIZE];
 
-	if (st->state != STATE_LEECHING || st->downloaded != w->moved ||
+	bool fetching = st->state == STATE_FETCHING;
+	bool wants = fetching || st->state == STATE_LEECHING;
+
+	if (!wants || fetching != w->fetching || st->downloaded != w->moved ||
 		w->moved_ms == 0) {
+		w->fetching = fetching;
 		w->moved = st->downloaded;
 		w->moved_ms = now_ms;
 		w->stall[0] = '\0';
 		return;
 	}
-	if (torrent_complete(st->torrent))
+	if (!fetching && torrent_complete(st->torrent))
 		return;
 	if (now_ms - w->moved_ms >= STALL_COUNT_MS && st->announcer)
 		announcer_count(st->announcer);
@@ -387,7 +392,8 @@ static void tell_stall(
 		.limit = rate_limit_rate(c->session->download_limit),
 		.addresses = peer_book_count(c->book, st->index),
 		.dialling = counts.dialling > 0,
-		.missing = torrent_first_missing(st->torrent),
+		.fetching = fetching,
+		.missing = fetching ? 0 : torrent_first_missing(st->torrent),
 		.sources = sources_of(c, st),
 	};
 	facts.sources.tracker = tracker;

@@ -106,6 +106,14 @@ const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 			"none of the known peers can be reached (%zu to be "
 			"tried again): %s",
 			f->addresses, sources);
+	else if (f->fetching && f->connected == 1)
+		snprintf(ret, STALL_TEXT_SIZE,
+			"the peer that is connected does not give the "
+			"metadata");
+	else if (f->fetching)
+		snprintf(ret, STALL_TEXT_SIZE,
+			"none of the %u peers connected gives the metadata",
+			f->connected);
 	else if (f->offering == 0)
 		snprintf(ret, STALL_TEXT_SIZE,
 			"piece %u has no copies among %u %s%s", f->missing,

@@ -41,6 +41,7 @@ struct stall_facts {
 	uint64_t limit;     /* that limit, bytes a second */
 	size_t addresses;   /* known, and not connected */
 	bool dialling;      /* workers are trying some of them */
+	bool fetching;      /* the metadata of a magnet link is still to come */
 	uint32_t missing;   /* the first piece that is missing */
 	struct stall_sources sources;
 };

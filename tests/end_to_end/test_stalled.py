@@ -129,6 +129,17 @@ def test_peers_that_do_not_answer(lab, stalled):
     assert stalled([seeder(stalled, "127.0.0.2", answer=mute)]) == "no answer to the requests made of 1 peer"
 
 
+@pytest.mark.parametrize("peers, reason", [
+    ((), "no peers are known: no tracker; no DHT; no LSD"),
+    (("127.0.0.2",), "the peer that is connected does not give the metadata"),
+], ids=["nobody", "a peer without it"])
+def test_the_metadata_of_a_magnet_does_not_come(lab, stalled, peers, reason):
+    torrent = lab.torrent(lab.path("source/file"), PIECE)
+    more = [a for host in peers for a in ("--peer", seeder(stalled, host)(torrent).address)]
+    leech = lab.client("leech", "magnet:?xt=urn:btih:" + torrent.hex, "--output", lab.path("out"), *more)
+    assert leech.wait_for("stalled", timeout=25)["reason"] == reason
+
+
 def test_a_little_is_enough_not_to_be_told(lab):
     content = lab.noise_file("other/file", 16 * PIECE, seed=1)
     torrent = lab.torrent(content, PIECE)

@@ -39,6 +39,14 @@ Test(stall, the_reason_follows_from_the_counters)
 		{{.sources = {.web_seeds = 2, .web_seed = ""}},
 			"no peers are known: no tracker; no DHT; no LSD; web "
 			"seeds: no answer yet"},
+		{{.fetching = true},
+			"no peers are known: no tracker; no DHT; "
+			"no LSD"},
+		{{.fetching = true, .connected = 1},
+			"the peer that is connected does not give the "
+			"metadata"},
+		{{.fetching = true, .connected = 2},
+			"none of the 2 peers connected gives the metadata"},
 		{{.connected = 4, .missing = 17},
 			"piece 17 has no copies among 4 peers"},
 		{{.connected = 1}, "piece 0 has no copies among 1 peer"},
