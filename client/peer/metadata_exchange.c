@@ -209,8 +209,8 @@ static struct attempt *find_attempt(struct metadata_assembler *a,
 }
 
 /* A place for one more: a free one, or that of the slowest, so that nobody
- * keeps all of them by giving next to nothing. */
-static struct attempt *make_room(struct metadata_assembler *a, uint64_t now_ms)
+ * keeps all of them by giving next to nothing.  NULL: none yet. */
+static struct attempt *find_room(struct metadata_assembler *a, uint64_t now_ms)
 {
 	struct attempt *slowest = NULL;
 
@@ -225,18 +225,17 @@ static struct attempt *make_room(struct metadata_assembler *a, uint64_t now_ms)
 					slowest->had * age_ms))
 			slowest = t;
 	}
-	if (slowest)
-		drop_attempt(slowest);
 	return slowest;
 }
 
 static struct attempt *begin_attempt(struct metadata_assembler *a,
 	const struct endpoint *from, uint32_t size, uint64_t now_ms)
 {
-	struct attempt *t = make_room(a, now_ms);
+	struct attempt *t = find_room(a, now_ms);
 
 	if (!t)
 		return NULL;
+	drop_attempt(t);
 	t->pieces = calloc(piece_count(size), sizeof(*t->pieces));
 	t->bytes = calloc(1, size);
 	if (!t->pieces || !t->bytes) {
@@ -260,6 +259,10 @@ bool metadata_assembler_next(struct metadata_assembler *a,
 
 	struct attempt *t = find_attempt(a, from, size);
 	if (!t) {
+		/* There is no use in asking for what could not be kept: who is
+		 * asked gives its metadata a few times only. */
+		if (!find_room(a, now_ms))
+			return false;
 		*ret_piece = 0;
 		return true;
 	}

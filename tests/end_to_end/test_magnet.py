@@ -176,6 +176,38 @@ def test_claims_cost_nothing_and_refusals_end(lab, shared):
     assert told["pieces"] == torrent.piece_count
 
 
+@pytest.mark.slow
+def test_who_gives_next_to_nothing_keeps_nobody_out(lab, shared):
+    """Six peers begin to give 30 MiB each; the seed comes later, and gives its metadata a few times only."""
+    content, torrent, seeder = shared
+
+    def trickler(size, host):
+        def script(c):
+            c.receive_handshake()
+            c.send_handshake()
+            c.extended_handshake(m={"ut_metadata": METADATA}, metadata_size=size)
+            theirs = None
+            while True:
+                payload = c.receive_until(EXTENDED, timeout=300)[1]
+                if payload[0] == 0:
+                    theirs = bdecode(payload[1:])[b"m"]
+                    continue
+                piece = split_dict(payload[1:])[0][b"piece"]
+                if piece > 0:
+                    c.wait_closed(4)
+                answer = bencode({"msg_type": 1, "piece": piece, "total_size": size})
+                c.send(EXTENDED, bytes([theirs[b"ut_metadata"]]) + answer + b"d" * PIECE)
+        return lab.peer(torrent, script, host=host)
+
+    tricklers = [trickler((30 << 20) + i * PIECE, "127.0.0.%d" % (40 + i)) for i in range(6)]
+    port = free_port()
+    taker = leech(lab, magnet(torrent), lab.path("out"), peers=tricklers, port=port)
+    for i in range(6):
+        taker.wait_for("peer", lambda e: e["address"].startswith("127.0.0.%d:" % (40 + i)))
+    lab.client("seed", torrent.path, "--file", content, "--peer", "127.0.0.1:%d" % port)
+    finish_equal(taker, content, lab.path("out"), timeout=30)
+
+
 def test_the_next_run_needs_no_peer_for_the_metadata(lab, shared):
     content, torrent, seeder = shared
     source = giver(lab, torrent, bencode(torrent.info))

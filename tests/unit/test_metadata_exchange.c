@@ -285,8 +285,9 @@ Test(metadata_exchange, slow_claims_make_room_for_others)
 				     METADATA_MAX_SIZE - i, 0, START_MS),
 			METADATA_TAKEN);
 	gives(a, 1, right, SIZE, 0, START_MS + 1);
-	cr_expect_eq(asked(a, 1, START_MS + 1), 0, "there was no room");
+	cr_expect_eq(asked(a, 1, START_MS + 1), -1, "it could not be kept");
 
+	cr_expect_eq(asked(a, 1, later_ms), 0);
 	gives(a, 1, right, SIZE, 0, later_ms);
 	cr_expect_eq(asked(a, 1, later_ms), 1);
 	gives(a, 1, right, SIZE, 1, later_ms);
