@@ -12,6 +12,7 @@
 #include "client/discovery/udp_socket.h"
 #include "client/session/choker.h"
 #include "client/session/events.h"
+#include "client/session/metadata_task.h"
 #include "client/session/peer_book.h"
 #include "client/session/rate_limit.h"
 #include "client/session/session_context.h"
@@ -48,10 +49,11 @@ struct watch {
 	uint16_t dht_port;             /* ... and where we can be dialled */
 	bool lsd;                      /* and LSD */
 	uint64_t heard[FROM_LSD + 1];  /* addresses, by their source */
+	uint64_t banned;               /* who gave bad data */
 	uint64_t downloaded, uploaded; /* at the last progress */
 	double down, up;               /* bytes a second, smoothed */
 
-	uint64_t moved;    /* `downloaded` when it last grew, ... */
+	uint64_t moved;    /* progress_of() when it last grew, ... */
 	uint64_t moved_ms; /* ... and when that was */
 	bool fetching;     /* it was, when nothing had come */
 	uint64_t told_ms;  /* when a stall was last told */
@@ -187,6 +189,9 @@ static void handle(
 		peer_book_connected(c->book, got->torrent, &got->address);
 		break;
 	case FROM_JUDGE:
+		/* It may have given several bad pieces. */
+		c->watches[got->torrent].banned +=
+			peer_book_welcome(c->book, &got->address, now_ms);
 		ban(c, got, now_ms);
 		break;
 	case FROM_KEEPER:
@@ -350,9 +355,17 @@ static struct stall_sources sources_of(
 		.lsd = c->session->lsd && public,
 		.lsd_heard = w->heard[FROM_LSD],
 		.pex_heard = w->heard[FROM_PEX],
+		.banned = w->banned,
 		.web_seeds = st->magnet ? st->magnet->web_seed_count
 					: st->m->web_seed_count,
 	};
+}
+
+/* Whatever grows while something comes. */
+static uint64_t progress_of(const struct session_torrent *st)
+{
+	return st->state == STATE_FETCHING ? metadata_task_answers(st->task)
+					   : st->downloaded;
 }
 
 /* Nothing comes: say why, once for each reason and now and then again. */
@@ -367,11 +380,12 @@ static void tell_stall(
 
 	bool fetching = st->state == STATE_FETCHING;
 	bool wants = fetching || st->state == STATE_LEECHING;
+	uint64_t moved = progress_of(st);
 
-	if (!wants || fetching != w->fetching || st->downloaded != w->moved ||
+	if (!wants || fetching != w->fetching || moved != w->moved ||
 		w->moved_ms == 0) {
 		w->fetching = fetching;
-		w->moved = st->downloaded;
+		w->moved = moved;
 		w->moved_ms = now_ms;
 		w->stall[0] = '\0';
 		return;
@@ -385,14 +399,15 @@ static void tell_stall(
 	session_torrent_said(st, WORD_OF_TRACKER, tracker);
 	session_torrent_said(st, WORD_OF_WEB_SEED, web_seed);
 	struct stall_facts facts = {
+		.fetching = fetching,
 		.connected = counts.connected,
 		.choking = counts.choking,
 		.offering = counts.offering,
 		.limited = counts.limited,
+		.limited_web_seeds = st->limited_web_seeds,
 		.limit = rate_limit_rate(c->session->download_limit),
 		.addresses = peer_book_count(c->book, st->index),
 		.dialling = counts.dialling > 0,
-		.fetching = fetching,
 		.missing = fetching ? 0 : torrent_first_missing(st->torrent),
 		.sources = sources_of(c, st),
 	};

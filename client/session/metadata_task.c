@@ -33,6 +33,8 @@ struct metadata_task {
 	 * those wait meanwhile who want nothing but that. */
 	struct metadata_assembler *assembler;
 	bool stopped;
+
+	_Atomic uint64_t answers;
 };
 
 struct metadata_task *metadata_task_create(const struct info_hash *hash)
@@ -59,6 +61,11 @@ void metadata_task_destroy(struct metadata_task *task)
 	pthread_cond_destroy(&task->changed);
 	pthread_mutex_destroy(&task->lock);
 	free(task);
+}
+
+uint64_t metadata_task_answers(const struct metadata_task *task)
+{
+	return task->answers;
 }
 
 bool metadata_task_wait(struct metadata_task *task, struct span *ret)
@@ -229,6 +236,8 @@ static enum peer_end run(struct fetch *f)
 		enum metadata_talk_verdict verdict = read_messages(f, now);
 		if (verdict == METADATA_TALK_GOES_ON)
 			verdict = tick(f, now);
+		if (f->talk.answered_ms != f->worker->useful_ms)
+			atomic_fetch_add(&f->task->answers, 1);
 		f->worker->useful_ms = f->talk.answered_ms;
 		switch (verdict) {
 		case METADATA_TALK_GOES_ON:
@@ -295,6 +304,7 @@ struct worker_result metadata_task_talk(struct metadata_task *task,
 	buffer_init(&f.line, LINE_MAX_SIZE);
 	buffer_init(ret_said, SAID_MAX_SIZE);
 	metadata_talk_begin(&f.talk, &start, clock_ms());
+	worker->useful_ms = f.talk.answered_ms;
 	tell_peer(&f, candidate, g, PEER_CONNECTED, "");
 	result.ended = run(&f);
 	result.got_data = f.talk.gave;

@@ -2,6 +2,7 @@
 #define CLIENT_SESSION_METADATA_TASK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "client/session/greeting.h"
 #include "client/session/worker_pool.h"
@@ -20,6 +21,9 @@ struct metadata_task *metadata_task_create(const struct info_hash *hash);
 
 /* Nobody may wait or talk any more.  NULL is allowed. */
 void metadata_task_destroy(struct metadata_task *task);
+
+/* How many answers have come so far, good or not: more of them is progress. */
+uint64_t metadata_task_answers(const struct metadata_task *task);
 
 /* Wait for it.  False: stopped.  The bytes live as long as the task. */
 bool metadata_task_wait(struct metadata_task *task, struct span *ret);

@@ -61,6 +61,8 @@ struct session_torrent {
 	const char *tracker_url; /* who answered last, NULL: it failed since;
 				  * the announcer's thread's */
 	struct web_seeds *web_seeds;       /* while it is leeched; NULL: none */
+	atomic_uint limited_web_seeds;     /* the download limit makes so many
+					    * wait */
 	_Atomic uint32_t banned_web_seeds; /* bit N: at place N of its list */
 
 	/* By a magnet link; else NULL and empty. */

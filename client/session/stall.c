@@ -1,12 +1,8 @@
 #include "client/session/stall.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "shared/writer.h"
-
-/* What does not fit is left out. */
-enum { SOURCES_SIZE = STALL_TEXT_SIZE - 100, COUNTS_SIZE = 80 };
 
 /* What a tracker counts, us among them. */
 static void write_counts(struct writer *w, const struct stall_sources *s)
@@ -57,84 +53,119 @@ static void write_lsd(struct writer *w, const struct stall_sources *s)
 			s->lsd_heard, s->lsd_heard == 1 ? "" : "s");
 }
 
-static void write_web_seeds(struct writer *w, const struct stall_sources *s)
+static void write_web_seeds(struct writer *w, const struct stall_facts *f)
 {
+	const struct stall_sources *s = &f->sources;
+
 	if (s->web_seeds == 0)
 		return;
-	if (s->web_seed[0] == '\0')
+	if (f->fetching)
+		writer_text(w, "; web seeds wait for the metadata");
+	else if (s->web_seed[0] == '\0')
 		writer_text(w, "; web seeds: no answer yet");
 	else
 		writer_format(w, "; web seed %s", s->web_seed);
 }
 
 /* What each source said. */
-static void write_sources(const struct stall_sources *s, char ret[SOURCES_SIZE])
+static void write_sources(struct writer *w, const struct stall_facts *f)
 {
-	struct writer w = writer_of(ret, SOURCES_SIZE - 1);
+	const struct stall_sources *s = &f->sources;
 
-	write_tracker(&w, s);
+	writer_text(w, ": ");
+	write_tracker(w, s);
 	if (s->private) {
-		writer_text(&w, "; private, so nobody else is asked");
+		writer_text(w, "; private, so nobody else is asked");
 	} else {
-		write_dht(&w, s);
-		write_lsd(&w, s);
+		write_dht(w, s);
+		write_lsd(w, s);
 	}
 	if (s->pex_heard > 0)
-		writer_format(&w, "; peers told of %" PRIu64 " address%s",
+		writer_format(w, "; peers told of %" PRIu64 " address%s",
 			s->pex_heard, s->pex_heard == 1 ? "" : "es");
-	write_web_seeds(&w, s);
-	ret[writer_len(&w)] = '\0';
+	if (s->banned > 0)
+		writer_format(
+			w, "; %" PRIu64 " banned for bad data", s->banned);
+	write_web_seeds(w, f);
 }
 
-const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
+/* What the peers that are there cannot tell. */
+static void write_others(struct writer *w, const struct stall_facts *f)
 {
-	char sources[SOURCES_SIZE];
-	char counts[COUNTS_SIZE];
-	struct writer w = writer_of(counts, sizeof(counts) - 1);
-	unsigned asked = f->offering - f->choking - f->limited;
-
-	write_sources(&f->sources, sources);
 	if (f->sources.counts.known)
-		writer_text(&w, "; the tracker");
-	write_counts(&w, &f->sources);
-	counts[writer_len(&w)] = '\0';
-	if (f->connected == 0 && f->addresses == 0 && !f->dialling)
-		snprintf(ret, STALL_TEXT_SIZE, "no peers are known: %s",
-			sources);
-	else if (f->connected == 0)
-		snprintf(ret, STALL_TEXT_SIZE,
+		writer_text(w, "; the tracker");
+	write_counts(w, &f->sources);
+	write_web_seeds(w, f);
+}
+
+static void write_limit(struct writer *w, const struct stall_facts *f)
+{
+	unsigned peers = f->limited, web_seeds = f->limited_web_seeds;
+
+	writer_format(w,
+		"the download limit of %" PRIu64 " bytes a second is used up; ",
+		f->limit);
+	if (peers > 0)
+		writer_format(w, "%u %s", peers, peers == 1 ? "peer" : "peers");
+	if (peers > 0 && web_seeds > 0)
+		writer_text(w, " and ");
+	if (web_seeds > 0)
+		writer_format(w, "%u web seed%s", web_seeds,
+			web_seeds == 1 ? "" : "s");
+	writer_text(
+		w, peers + web_seeds == 1 ? " waits for it" : " wait for it");
+}
+
+static void write_reason(struct writer *w, const struct stall_facts *f)
+{
+	const char *peers = f->connected == 1 ? "peer" : "peers";
+	unsigned waiting = f->limited + f->limited_web_seeds;
+
+	if (waiting > 0 && f->choking + f->limited >= f->offering) {
+		write_limit(w, f);
+	} else if (f->connected == 0 && f->addresses == 0 && !f->dialling) {
+		writer_text(w, "no peers are known");
+		write_sources(w, f);
+	} else if (f->connected == 0) {
+		writer_format(w,
 			"none of the known peers can be reached (%zu to be "
-			"tried again): %s",
-			f->addresses, sources);
-	else if (f->fetching && f->connected == 1)
-		snprintf(ret, STALL_TEXT_SIZE,
-			"the peer that is connected does not give the "
-			"metadata");
-	else if (f->fetching)
-		snprintf(ret, STALL_TEXT_SIZE,
-			"none of the %u peers connected gives the metadata",
-			f->connected);
-	else if (f->offering == 0)
-		snprintf(ret, STALL_TEXT_SIZE,
-			"piece %u has no copies among %u %s%s", f->missing,
-			f->connected, f->connected == 1 ? "peer" : "peers",
-			counts);
-	else if (f->choking >= f->offering)
-		snprintf(ret, STALL_TEXT_SIZE,
+			"tried again)",
+			f->addresses);
+		write_sources(w, f);
+	} else if (f->fetching) {
+		if (f->connected == 1)
+			writer_text(w,
+				"the peer that is connected does not give the "
+				"metadata");
+		else
+			writer_format(w,
+				"none of the %u peers connected gives the "
+				"metadata",
+				f->connected);
+		write_others(w, f);
+	} else if (f->offering == 0) {
+		writer_format(w, "piece %u has no copies among %u %s",
+			f->missing, f->connected, peers);
+		write_others(w, f);
+	} else if (f->choking >= f->offering) {
+		writer_format(w,
 			f->offering == 1
 				? "the %u peer that has what we lack chokes us"
 				: "all %u peers that have what we lack choke "
 				  "us",
 			f->offering);
-	else if (f->choking + f->limited >= f->offering)
-		snprintf(ret, STALL_TEXT_SIZE,
-			"the download limit of %" PRIu64 " bytes a second is "
-			"used up; %u %s for it",
-			f->limit, f->limited,
-			f->limited == 1 ? "peer waits" : "peers wait");
-	else
-		snprintf(ret, STALL_TEXT_SIZE,
-			"no answer to the requests made of %u %s", asked,
-			asked == 1 ? "peer" : "peers");
+	} else {
+		unsigned asked = f->offering - f->choking - f->limited;
+		writer_format(w, "no answer to the requests made of %u %s",
+			asked, asked == 1 ? "peer" : "peers");
+	}
+}
+
+const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
+{
+	struct writer w = writer_of(ret, STALL_TEXT_SIZE - 1);
+
+	write_reason(&w, f); /* what does not fit is left out */
+	ret[writer_len(&w)] = '\0';
 	return ret;
 }

@@ -29,20 +29,22 @@ struct stall_sources {
 	bool lsd;           /* in use */
 	uint64_t lsd_heard;
 	uint64_t pex_heard;   /* addresses by other peers */
+	uint64_t banned;      /* who gave bad data */
 	size_t web_seeds;     /* that the torrent names */
 	const char *web_seed; /* what is wrong with one; "": nothing yet */
 };
 
 struct stall_facts {
+	bool fetching;      /* the metadata is to come first */
 	unsigned connected; /* peers */
 	unsigned choking;   /* of these, those that do not let us ask */
 	unsigned offering;  /* of these, those that have something we lack */
 	unsigned limited;   /* of these, those the download limit makes wait */
-	uint64_t limit;     /* that limit, bytes a second */
-	size_t addresses;   /* known, and not connected */
-	bool dialling;      /* workers are trying some of them */
-	bool fetching;      /* the metadata of a magnet link is still to come */
-	uint32_t missing;   /* the first piece that is missing */
+	unsigned limited_web_seeds; /* it does so, too */
+	uint64_t limit;             /* that limit, bytes a second */
+	size_t addresses;           /* known, and not connected */
+	bool dialling;              /* workers are trying some of them */
+	uint32_t missing;           /* the first piece that is missing */
 	struct stall_sources sources;
 };
 

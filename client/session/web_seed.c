@@ -486,6 +486,7 @@ static void use(struct web_seed *w, size_t place)
 	w->transfer = web_transfer_create(&(struct web_transfer_options){
 		.bind = st->session->bind,
 		.limit = st->session->download_limit,
+		.limited = &st->limited_web_seeds,
 		.wake_fd = w->wake_fd,
 		.ctx = w,
 		.of_use = of_use,

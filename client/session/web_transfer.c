@@ -125,6 +125,8 @@ static bool within_limit(struct web_transfer *t, size_t len)
 		t->allowed += rate_limit_take(
 			limit, &t->turn, now, r->left - t->allowed, &wait_ms);
 	if (t->allowed < len) {
+		if (r->resume_ms == 0)
+			atomic_fetch_add(t->options.limited, 1);
 		r->resume_ms = now + wait_ms;
 		return false;
 	}
@@ -187,6 +189,7 @@ static int pace(
 	*ret_code = CURLE_OK;
 	if (r->resume_ms != 0 && (woken || now_ms >= r->resume_ms)) {
 		r->resume_ms = 0;
+		atomic_fetch_sub(t->options.limited, 1);
 		r->moved_ms = now_ms;
 		*ret_code = curl_easy_pause(t->curl, CURLPAUSE_CONT);
 	}
@@ -301,6 +304,8 @@ enum web_seed_answer web_transfer_run(struct web_transfer *t, const char *url,
 		.moved_ms = clock_ms(),
 	};
 	fetch(t, url);
+	if (t->request.resume_ms != 0)
+		atomic_fetch_sub(t->options.limited, 1);
 	/* What one does not wait for must not hold up those behind it. */
 	rate_limit_leave(t->options.limit, &t->turn);
 	rate_limit_return(t->options.limit, (int64_t)t->allowed);

@@ -1,6 +1,7 @@
 #ifndef CLIENT_SESSION_WEB_TRANSFER_H
 #define CLIENT_SESSION_WEB_TRANSFER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,6 +21,7 @@ struct web_transfer;
 struct web_transfer_options {
 	const struct endpoint *bind; /* the local address; NULL: any */
 	struct rate_limit *limit;    /* of the download */
+	atomic_uint *limited;        /* counts those whom it makes wait now */
 	/* An eventfd by which others want the thread to look up; it is read
 	 * here, and outlives every thread that draws from the limit. */
 	int wake_fd;

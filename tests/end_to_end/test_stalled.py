@@ -1,12 +1,16 @@
 """Why is nothing coming?  The `stalled` event says it, from what the client knows itself."""
 import os
+import shlex
+import signal
 import time
 
 import pytest
 
 from dhtnode import DhtNode
-from fakepeer import mute
-from programs import patience
+from fakepeer import corrupt, mute
+from programs import find_program, loopback, patience
+from test_extensions import magnet
+from test_web_seed import WebServer, reply
 from torrents import bencode, noise
 
 PIECE = 32768
@@ -138,6 +142,51 @@ def test_the_metadata_of_a_magnet_does_not_come(lab, stalled, peers, reason):
     more = [a for host in peers for a in ("--peer", seeder(stalled, host)(torrent).address)]
     leech = lab.client("leech", "magnet:?xt=urn:btih:" + torrent.hex, "--output", lab.path("out"), *more)
     assert leech.wait_for("stalled", timeout=25)["reason"] == reason
+
+
+def test_who_gave_bad_data_is_not_forgotten(lab, stalled):
+    assert stalled([seeder(stalled, "127.0.0.2", answer=corrupt)]) == "no peers are known: no tracker; no DHT; no LSD; 1 banned for bad data"
+
+
+def test_a_web_seed_that_the_limit_makes_wait(lab):
+    content = lab.noise_file("source/file", 8 * PIECE)
+    web = lab.serve(WebServer(lab.path("source")))
+    torrent = lab.torrent(content, PIECE, **{"url-list": web.url})
+    leech = lab.leech(torrent, lab.path("out"), "--download-limit", "1K")
+    assert leech.wait_for("stalled", timeout=25)["reason"] == \
+        "the download limit of 1024 bytes a second is used up; 1 web seed waits for it"
+
+
+def test_a_web_seed_besides_peers_that_have_nothing(lab):
+    content = lab.noise_file("source/file", 8 * PIECE)
+    web = lab.serve(WebServer(lab.path("source"), lambda handler, *_: reply(handler, 404)))
+    torrent = lab.torrent(content, PIECE, **{"url-list": web.url})
+    leech = lab.leech(torrent, lab.path("out"), peers=[lab.seeder(torrent, content.read_bytes(), have=[])])
+    reason = leech.wait_for("stalled", timeout=25)["reason"]
+    assert reason.startswith("piece 0 has no copies among 1 peer; web seed %s: " % web.url[7:-1]) and "404" in reason
+
+
+def test_a_magnet_that_nobody_knows(lab):
+    torrent = lab.torrent(lab.noise_file("source/file", 8 * PIECE))
+    tracker = lab.http_tracker()
+    leech = lab.client("leech", magnet(torrent, tracker.url) + "&ws=http://127.0.0.1:1/", "--output", lab.path("out"))
+    assert leech.wait_for("stalled", timeout=25)["reason"] == \
+        "no peers are known: tracker 127.0.0.1:%d gave 0 addresses; no DHT; no LSD; web seeds wait for the metadata" % tracker.port
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["torrent", "magnet"])
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_people_are_told_on_stderr(lab, link, terminal):
+    torrent = lab.torrent(lab.noise_file("source/file", 8 * PIECE))
+    what = magnet(torrent, name="file") if link else torrent.path
+    command = [find_program("tbt-client"), "leech", what, "--output", lab.path("out"), *loopback()]
+    if terminal:  # stdout is one, stderr is not
+        command = ["sh", "-c", 'TERM=xterm script -qec "$0 2>&3" /dev/null 3>&2 >/dev/null', shlex.join(map(str, command))]
+    told = lab.process(command, "leech")
+    told.wait_until(lambda: "tbt-client: file: nothing is coming: no peers are known: no tracker; no DHT; no LSD" in told.stderr.splitlines(),
+                    "the reason", timeout=25)
+    os.killpg(told.pid, signal.SIGTERM)
+    told.killed_by_us = True
 
 
 def test_a_little_is_enough_not_to_be_told(lab):

@@ -80,6 +80,39 @@ Test(stall, the_reason_follows_from_the_counters)
 			 .limited = 1,
 			 .limit = 1024},
 			"no answer to the requests made of 1 peer"},
+		{{.limited_web_seeds = 1,
+			 .limit = 9,
+			 .sources = {.web_seeds = 1, .web_seed = ""}},
+			"the download limit of 9 bytes a second is used up; 1 "
+			"web seed waits for it"},
+		{{.connected = 1,
+			 .offering = 1,
+			 .limited = 1,
+			 .limited_web_seeds = 2,
+			 .limit = 9},
+			"the download limit of 9 bytes a second is used up; 1 "
+			"peer and 2 web seeds wait for it"},
+		{{.connected = 2,
+			 .offering = 1,
+			 .limited_web_seeds = 1,
+			 .limit = 9},
+			"no answer to the requests made of 1 peer"},
+		{{.sources = {.banned = 2}},
+			"no peers are known: no tracker; no DHT; no LSD; 2 "
+			"banned for bad data"},
+		{{.connected = 2,
+			 .sources = {.web_seeds = 1,
+				 .web_seed = "h: HTTP 404"}},
+			"piece 0 has no copies among 2 peers; web seed h: HTTP "
+			"404"},
+		{{.fetching = true, .sources = {.web_seeds = 1}},
+			"no peers are known: no tracker; no DHT; no LSD; web "
+			"seeds wait for the metadata"},
+		{{.fetching = true,
+			 .connected = 2,
+			 .sources = {.counts = {true, 1, 2}}},
+			"none of the 2 peers connected gives the metadata; the "
+			"tracker counts 1 seed, 2 leeches with us"},
 	};
 	char text[STALL_TEXT_SIZE];
 
