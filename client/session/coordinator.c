@@ -189,9 +189,7 @@ static void handle(
 		peer_book_connected(c->book, got->torrent, &got->address);
 		break;
 	case FROM_JUDGE:
-		/* It may have given several bad pieces. */
-		c->watches[got->torrent].banned +=
-			peer_book_welcome(c->book, &got->address, now_ms);
+		c->watches[got->torrent].banned++;
 		ban(c, got, now_ms);
 		break;
 	case FROM_KEEPER:
