@@ -116,6 +116,7 @@ struct session *session_create(const struct session_options *options,
 	ctx->bind = options->bind;
 	ctx->events = events;
 	ctx->select = options->select;
+	ctx->seed_after = options->seed_after;
 	ctx->pex = !options->no_pex;
 	ctx->members = swarm_members_create(s->options.workers);
 	ctx->blocks = block_pool_create();
@@ -426,7 +427,7 @@ static bool close_torrent(
 		(void)inventory_save(st, true);
 	}
 	if (st->settled && shared_enough && st->mode == SESSION_LEECH)
-		storage_drop_parts(st->storage);
+		session_torrent_leave_nothing(st);
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_STOPPED,
 			.stopped = {.downloaded = st->downloaded,

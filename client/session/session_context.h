@@ -36,6 +36,7 @@ struct session_context {
 	struct rate_limit *upload_limit;
 	struct events *events;
 	const struct selection_list *select; /* of leeches */
+	bool seed_after;                     /* a leech goes on seeding */
 	bool pex;                            /* peers are told of others */
 	struct swarm_members *members;       /* of whom */
 	struct udp_socket *udp;              /* NULL: no DHT */

@@ -9,6 +9,7 @@
 
 #include "client/discovery/peer_queue.h"
 #include "client/session/events.h"
+#include "client/session/inventory.h"
 #include "client/session/keeper.h"
 #include "client/session/metadata_task.h"
 #include "client/session/session_context.h"
@@ -322,16 +323,27 @@ bool session_torrent_complete(struct session_torrent *st)
 	return true;
 }
 
-bool session_torrent_settle(struct session_torrent *st)
+/* We may be the last who has the metadata of a magnet link: to go on seeding it
+ * after a stop takes no peer that gives it. */
+static bool sync_content(struct session_torrent *st)
 {
 	struct error err;
 
+	if (st->magnet && st->session->seed_after)
+		return inventory_save(st, true);
 	if (!storage_sync(st->storage, &err)) {
 		session_torrent_fail(st, &err);
 		return false;
 	}
-	block_pool_trim(st->session->blocks);
 	resume_remove(storage_folder_fd(st->storage), &st->m->info_hash);
+	return true;
+}
+
+bool session_torrent_settle(struct session_torrent *st)
+{
+	if (!sync_content(st))
+		return false;
+	block_pool_trim(st->session->blocks);
 	storage_unlock(st->storage);
 	storage_remember(st->storage);
 	serving_watch(&st->serving);
@@ -366,6 +378,12 @@ static void take_room(struct session_torrent *st, uint32_t bytes)
 
 	if (room < OPEN_PIECES_BUDGET)
 		set_budget(st, room);
+}
+
+void session_torrent_leave_nothing(struct session_torrent *st)
+{
+	storage_drop_parts(st->storage);
+	resume_remove(storage_folder_fd(st->storage), &st->m->info_hash);
 }
 
 /* ---- full pieces ---- */

@@ -136,9 +136,13 @@ void session_torrent_fail(struct session_torrent *st, const struct error *err);
 void session_torrent_look_at_room(struct session_torrent *st);
 
 /* All pieces are had: make the rest of the files, tell `complete`.  Then
- * session_torrent_settle(): sync, drop the resume file, watch for changes. */
+ * session_torrent_settle(): sync, drop the resume file (unless it has metadata
+ * that the next run will want), watch for changes. */
 bool session_torrent_complete(struct session_torrent *st);
 bool session_torrent_settle(struct session_torrent *st);
+
+/* It will not be gone on with: nothing but the content is left on disk. */
+void session_torrent_leave_nothing(struct session_torrent *st);
 
 /* Hand a full piece to a finisher: hashed, written, had; its givers judged, the
  * keeper told of the last one. */

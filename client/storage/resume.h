@@ -18,7 +18,8 @@
  * then this file is written, synced and renamed.  What it claims is believed
  * only for files whose size and mtime are still those; all else is hashed. */
 
-enum { RESUME_MAX_SIZE = 32 * 1024 * 1024 };
+/* 32 MiB of metadata that came by a magnet link, and the rest. */
+enum { RESUME_MAX_SIZE = 64 * 1024 * 1024 };
 
 struct resume {
 	struct info_hash info_hash;

@@ -220,6 +220,21 @@ def test_the_next_run_needs_no_peer_for_the_metadata(lab, shared):
     finish_equal(leech(lab, torrent.path, lab.path("out"), peers=[seeder]), content, lab.path("out"), timeout=40)
 
 
+def test_a_seed_by_a_magnet_goes_on_after_a_kill(lab):
+    """Nobody else may be left who has the metadata."""
+    content = lab.noise_file("source/file.bin", 100_000)
+    torrent = lab.torrent(content)
+    seeder = lab.seed(torrent, content)
+    first = leech(lab, magnet(torrent), lab.path("out"), peers=[seeder], stay=True)
+    first.wait_for("complete")
+    seeder.terminate()
+    first.kill()
+    second = leech(lab, magnet(torrent), lab.path("out"), stay=True)
+    second.wait_for("complete", timeout=10)
+    second.terminate()
+    finish_equal(leech(lab, magnet(torrent), lab.path("out")), content, lab.path("out"), timeout=10)
+
+
 def test_metadata_that_is_refused_ends_with_one_line(lab):
     """It has the right hash, but names a file that must not be: the rules are those of torrent files."""
     content = lab.noise_file("source/file.bin", 100000)
