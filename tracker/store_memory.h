@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/info_hash.h"
-
+struct store_walk;
 struct swarm_part;
 struct swarm_store;
 
@@ -26,18 +25,6 @@ struct swarm_store *store_memory_create(size_t max_peers, uint64_t keep_s);
 
 /* Ages of peers are known in steps of so many seconds. */
 uint32_t store_memory_step_s(const struct swarm_store *store);
-
-/* Where a walk through all swarms is; zeroed: at its start.  Not to be looked
- * into. */
-struct store_walk {
-	size_t shard;
-	size_t bucket;
-	bool midway; /* in this swarm, at this chunk and slot of this kind */
-	struct info_hash swarm;
-	uint32_t kind;
-	uint32_t chunk;
-	uint32_t slot;
-};
 
 /* The next peers of a swarm, and their ages as of `now_s`.  Holds a shard for
  * some microseconds.  What other threads change meanwhile may be missed or be

@@ -25,4 +25,16 @@ struct swarm_part {
 	struct swarm_part_peer peers[SWARM_PART_PEERS];
 };
 
+/* Where a walk through all swarms is; zeroed: at its start.  Not to be looked
+ * into. */
+struct store_walk {
+	size_t shard;
+	size_t bucket;
+	bool midway; /* in this swarm, at this chunk and slot of this kind */
+	struct info_hash swarm;
+	uint32_t kind;
+	uint32_t chunk;
+	uint32_t slot;
+};
+
 #endif
