@@ -21,7 +21,7 @@ bool listen_plan_of_options(const char *const *texts, size_t count,
 		if (!endpoint_parse(texts[i], &plan.at[plan.count++]))
 			return error_set(err,
 				"--listen: wants ADDR:PORT or [ADDR]:PORT, "
-				"not '%s'",
+				"such as 0.0.0.0:6969, not '%s'",
 				text_escape_str(
 					texts[i], shown, sizeof(shown)));
 	}

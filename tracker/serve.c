@@ -1,5 +1,6 @@
 #include "tracker/serve.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,6 +276,20 @@ static unsigned thread_count(const struct settings *s)
 	return count < SETTINGS_MAX_THREADS ? count : SETTINGS_MAX_THREADS;
 }
 
+/* It works, but hardly as it was meant. */
+static void warn_of_odd_settings(const struct settings *s)
+{
+	char text[200];
+
+	if (s->peer_timeout_s >= s->interval_s)
+		return;
+	snprintf(text, sizeof(text),
+		"--peer-timeout: %" PRIu64 " s is less than the interval of "
+		"%" PRIu64 " s, so peers are dropped before they come again",
+		s->peer_timeout_s, s->interval_s);
+	notice_warning(s->json, text);
+}
+
 static bool start(struct tracker *t, const struct settings *s,
 	uint32_t interval_s, struct error *err)
 {
@@ -393,6 +408,8 @@ static int run_tracker(const struct settings *s, struct error *err)
 
 	sigset_t signals = hold_signals();
 	bool ok = start(&t, s, (uint32_t)s->interval_s, err);
+	if (ok)
+		warn_of_odd_settings(s);
 	if (ok)
 		run(&t, s, &signals);
 	stop_signals_end_at_second(ok);

@@ -449,6 +449,16 @@ def test_bad_usage_exits_with_2(lab, arguments):
     assert result.status == 2 and result.refused, result
 
 
+@pytest.mark.parametrize("timeout, odd", [(1799, True), (1800, False), (None, False)])
+def test_a_timeout_below_the_interval_is_warned_of(lab, timeout, odd):
+    tracker = lab.tracker(*(["--peer-timeout", str(timeout)] if timeout else []))
+    if odd:
+        assert "--peer-timeout" in tracker.wait_for("warning")["message"]
+    assert get(tracker.base + "/health")[0] == 200
+    assert tracker.terminate() == 0
+    assert len(tracker.stderr.splitlines()) == (1 if odd else 0), tracker.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["--version"]])
 def test_help_and_version(lab, arguments):
     result = lab.command(*arguments, program="tbt-tracker")
