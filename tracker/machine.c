@@ -19,7 +19,12 @@ enum {
 	/* A peer alone in its swarm, the dearest kind, takes about 200 bytes:
 	 * all of them at most a quarter of the machine. */
 	PEER_BYTES = 200,
-	MEMORY_SHARE = 4,
+	PEERS_SHARE = 4,
+
+	/* A connection whose request is as long as any, and does not end: all
+	 * of them at most an eighth of the machine. */
+	CONNECTION_BYTES = 40 * 1024,
+	CONNECTIONS_SHARE = 8,
 };
 
 /* SIZE_MAX: no limit there. */
@@ -73,7 +78,8 @@ static size_t our_group_limit(void)
 	return machine_group_limit("/sys/fs/cgroup", group);
 }
 
-size_t machine_peers(void)
+/* Bytes that there are for us, together with others. */
+static size_t memory_size(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES);
 	long page = sysconf(_SC_PAGESIZE);
@@ -83,10 +89,10 @@ size_t machine_peers(void)
 		memory = (size_t)pages * (size_t)page;
 
 	size_t limit = our_group_limit();
-	if (limit < memory)
-		memory = limit;
-	return memory / MEMORY_SHARE / PEER_BYTES;
+	return limit < memory ? limit : memory;
 }
+
+size_t machine_peers(void) { return memory_size() / PEERS_SHARE / PEER_BYTES; }
 
 unsigned machine_cores(void)
 {
@@ -113,20 +119,31 @@ static size_t descriptor_limit(size_t most)
 	return limit.rlim_cur < most ? limit.rlim_cur : most;
 }
 
-bool machine_connections(const struct machine_needs *needs, size_t most,
-	unsigned *ret, struct error *err)
+bool machine_share(const struct machine_needs *needs, size_t descriptors,
+	size_t memory, unsigned *ret, struct error *err)
 {
-	size_t all = descriptor_limit(most);
 	size_t threads = needs->fronts * needs->threads;
 	size_t each = THREAD_DESCRIPTORS +
 		(needs->with_redis ? REDIS_DESCRIPTORS : 0);
 	size_t taken = SPARE_DESCRIPTORS + threads * each;
 
-	if (all < taken + threads)
+	if (descriptors < taken + threads)
 		return error_set(err,
 			"open files: the limit of %zu is too low for %u "
 			"threads: raise ulimit -n, or use fewer --threads",
-			all, needs->threads);
-	*ret = (unsigned)((all - taken) / needs->fronts);
+			descriptors, needs->threads);
+
+	size_t count = descriptors - taken;
+	size_t fit = memory / CONNECTIONS_SHARE / CONNECTION_BYTES;
+	if (fit < count)
+		count = fit > threads ? fit : threads;
+	*ret = (unsigned)(count / needs->fronts);
 	return true;
+}
+
+bool machine_connections(const struct machine_needs *needs, size_t most,
+	unsigned *ret, struct error *err)
+{
+	return machine_share(
+		needs, descriptor_limit(most), memory_size(), ret, err);
 }

@@ -26,9 +26,13 @@ struct machine_needs {
 };
 
 /* As many HTTP connections at each address as there are descriptors for, so
- * that accept() never runs out of them; `most` descriptors are wanted in all,
- * and the process's limit is raised to that if it may be.  False: not even one
- * for each thread. */
+ * that accept() never runs out of them, and as fit in an eighth of the memory
+ * (in bytes).  False: there are not enough for one a thread. */
+bool machine_share(const struct machine_needs *needs, size_t descriptors,
+	size_t memory, unsigned *ret, struct error *err);
+
+/* The same of this machine.  `most` descriptors are wanted, and the process's
+ * limit is raised to that if it may be. */
 bool machine_connections(const struct machine_needs *needs, size_t most,
 	unsigned *ret, struct error *err);
 

@@ -46,3 +46,42 @@ Test(machine, there_is_room_for_some_peers_and_at_least_one_core)
 	cr_expect_gt(machine_peers(), 1000);
 	cr_expect_geq(machine_cores(), 1);
 }
+
+Test(machine, connections_go_by_descriptors_and_by_memory)
+{
+	const size_t gib = (size_t)1 << 30;
+	static const struct {
+		struct machine_needs needs;
+		size_t descriptors;
+		size_t memory_gib;
+		bool ok;
+		unsigned connections; /* at each address */
+	} cases[] = {
+		/* 12, and 4 for each thread */
+		{{1, 1, false}, 16, 64, false, 0},
+		{{1, 1, false}, 17, 64, true, 1},
+		{{1, 2, false}, 21, 64, false, 0},
+		{{1, 2, false}, 22, 64, true, 2},
+		{{2, 2, false}, 1028, 64, true, 500},
+		/* and 2 more with Redis */
+		{{1, 2, true}, 25, 64, false, 0},
+		{{1, 2, true}, 26, 64, true, 2},
+		/* 40 KiB each in an eighth */
+		{{1, 1, false}, 65536, 64, true, 65520},
+		{{1, 1, false}, 65536, 1, true, 3276},
+		{{2, 1, false}, 65536, 1, true, 1638},
+		{{2, 4, false}, 65536, 0, true, 4}, /* no less than threads */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned connections = 0;
+		struct error err = {""};
+		bool ok = machine_share(&cases[i].needs, cases[i].descriptors,
+			cases[i].memory_gib * gib, &connections, &err);
+
+		cr_expect_eq(ok, cases[i].ok, "case %zu", i);
+		cr_expect_eq(connections, cases[i].connections, "case %zu: %u",
+			i, connections);
+		cr_expect_eq(err.text[0] == '\0', ok);
+	}
+}
