@@ -132,6 +132,9 @@ size_t intake_plan(
 	in->planned = 0;
 	if (in->in_block) {
 		uint8_t *to = in->memory ? in->memory + in->filled : NULL;
+		uint32_t missing = in->block.length - in->filled;
+		uint32_t fits = missing < BLOCK_SIZE ? missing : BLOCK_SIZE;
+
 		if (in->skipping) {
 			if (!in->skipped)
 				in->skipped = malloc(BLOCK_SIZE);
@@ -139,7 +142,7 @@ size_t intake_plan(
 		}
 		if (!to)
 			return 0;
-		if (!plan_add(&p, to, in->block.length - in->filled))
+		if (!plan_add(&p, to, fits) || fits < missing)
 			return p.count;
 	}
 	if (in->line_len == 0 && due > 0)
@@ -205,6 +208,33 @@ static size_t block_bytes(
 	return n;
 }
 
+static void line_drop(struct intake *in, size_t len)
+{
+	in->line_start += len;
+	in->line_len -= len;
+	if (in->line_len == 0)
+		in->line_start = 0;
+}
+
+/* A message in line of this size is not needed, wherever its end is. */
+static void skip_message(struct intake *in, uint32_t size)
+{
+	size_t here = in->line_len < size ? in->line_len : size;
+
+	line_drop(in, here);
+	in->block = (struct block_ref){.length = size};
+	in->filled = (uint32_t)here;
+	in->in_block = in->skipping = true;
+	if (in->filled == size)
+		block_done(in);
+}
+
+static bool is_skipped(const struct wire_prefix *prefix)
+{
+	return prefix->id == WIRE_EXTENDED &&
+		prefix->size > INTAKE_MAX_EXTENDED;
+}
+
 static bool read_piece_header(
 	const struct intake *in, const uint8_t *bytes, struct block_ref *ret)
 {
@@ -260,14 +290,6 @@ static uint8_t *memory_in_hand(struct intake *in)
 	return memory;
 }
 
-static void line_drop(struct intake *in, size_t len)
-{
-	in->line_start += len;
-	in->line_len -= len;
-	if (in->line_len == 0)
-		in->line_start = 0;
-}
-
 static enum conversation_verdict piece_in_line(
 	struct intake *in, uint64_t now_ms)
 {
@@ -311,7 +333,10 @@ static enum conversation_verdict read_line(struct intake *in, uint64_t now_ms)
 		case WIRE_OK:
 			break;
 		}
-		if (prefix.id == WIRE_PIECE) {
+		if (is_skipped(&prefix)) {
+			skip_message(in, prefix.size);
+			verdict = CONVERSATION_GOES_ON;
+		} else if (prefix.id == WIRE_PIECE) {
 			if (bytes.len < WIRE_PIECE_HEADER_SIZE)
 				return CONVERSATION_GOES_ON;
 			verdict = piece_in_line(in, now_ms);
@@ -456,7 +481,7 @@ bool intake_pending(const struct intake *in)
 		    torrent_metainfo(in->conversation->torrent)->piece_count,
 		    in->conversation->fast, &prefix) != WIRE_OK)
 		return false;
-	return bytes.len >= prefix.size ||
+	return bytes.len >= prefix.size || is_skipped(&prefix) ||
 		(prefix.id == WIRE_PIECE &&
 			bytes.len >= WIRE_PIECE_HEADER_SIZE);
 }

@@ -27,15 +27,19 @@ enum {
 	INTAKE_AHEAD = 16, /* blocks in one read */
 	INTAKE_IOVS = 2 + 2 * INTAKE_AHEAD,
 	INTAKE_LINE = 16 * 1024, /* bytes in one read when no block is due */
+	/* No extension that we speak needs more in one message.  Longer ones,
+	 * which are allowed (WIRE_MAX_EXTENDED), are skipped: they would be
+	 * memory that a peer holds as long as it likes. */
+	INTAKE_MAX_EXTENDED = 64 * 1024,
 };
 
 struct intake {
 	struct conversation *conversation;
 	struct block_pool *pool;
 
-	/* The block under way. */
+	/* The block under way, or something else that is skipped. */
 	bool in_block;
-	bool skipping; /* nobody asked for it: its bytes are dropped */
+	bool skipping; /* nobody needs it: its bytes are dropped */
 	struct block_ref block;
 	uint32_t filled;
 	uint8_t *memory; /* NULL when skipping */
@@ -52,7 +56,7 @@ struct intake {
 	size_t line_capacity;
 	size_t line_start, line_len;
 
-	uint8_t *skipped; /* where bytes of a skipped block go */
+	uint8_t *skipped; /* BLOCK_SIZE bytes: where skipped ones go */
 };
 
 /* The conversation and the pool outlive it. */

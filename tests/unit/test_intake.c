@@ -614,27 +614,48 @@ Test(intake, too_many_unasked_blocks_are_refused)
 	}
 }
 
-Test(intake, a_long_message_costs_its_length_and_no_more)
+Test(intake, a_long_message_is_not_kept)
 {
-	enum { LENGTH = WIRE_MAX_EXTENDED };
-	static const uint8_t head[] = {0, 0x10, 0, 0, WIRE_EXTENDED, 9};
-	struct lab l = lab_open(0);
-	struct conversation_start start = {.extended = true};
-	struct conversation *c = lab_begin(&l, start, LAB_START_MS);
-	struct made_stream s = {0};
-	static uint8_t zeros[LENGTH];
+	static const struct {
+		uint32_t length;
+		size_t kept;
+	} cases[] = {
+		{INTAKE_MAX_EXTENDED - 4, INTAKE_MAX_EXTENDED},
+		{INTAKE_MAX_EXTENDED - 3, 0},
+		{WIRE_MAX_EXTENDED, 0},
+	};
+	static const size_t cuts[] = {1, 1448, SIZE_MAX};
+	static uint8_t zeros[WIRE_MAX_EXTENDED];
 	static struct reading r;
 
-	buffer_init(&s.bytes, SIZE_MAX);
-	buffer_append(&s.bytes, head, sizeof(head));
-	buffer_append(&s.bytes, zeros, LENGTH - 2);
-	add_message(&s, have_5);
-	reading_begin(&r, &l, c, &s);
-	cr_expect_eq(read_upto(&r, s.bytes.len, 1448), CONVERSATION_GOES_ON);
-	cr_expect(bitfield_has(&c->peer.pick.has, 5));
-	cr_expect_leq(r.intake.line_capacity, LENGTH + 2 * INTAKE_LINE);
-	reading_end(&r);
-	lab_end(c);
-	buffer_finish(&s.bytes);
-	lab_close(&l);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (size_t j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
+			struct lab l = lab_open(0);
+			struct conversation_start start = {.extended = true};
+			struct conversation *c =
+				lab_begin(&l, start, LAB_START_MS);
+			struct made_stream s = {0};
+			uint8_t head[6];
+			struct writer w = writer_of(head, sizeof(head));
+
+			writer_u32(&w, cases[i].length);
+			writer_u8(&w, WIRE_EXTENDED);
+			writer_u8(&w, 9);
+			buffer_init(&s.bytes, SIZE_MAX);
+			buffer_append(&s.bytes, head, sizeof(head));
+			buffer_append(&s.bytes, zeros, cases[i].length - 2);
+			add_message(&s, have_5);
+			reading_begin(&r, &l, c, &s);
+			cr_expect_eq(read_upto(&r, s.bytes.len, cuts[j]),
+				CONVERSATION_GOES_ON);
+			cr_expect(bitfield_has(&c->peer.pick.has, 5), "%zu %zu",
+				i, j);
+			cr_expect_leq(r.intake.line_capacity,
+				cases[i].kept + 2 * INTAKE_LINE);
+			reading_end(&r);
+			lab_end(c);
+			buffer_finish(&s.bytes);
+			lab_close(&l);
+		}
+	}
 }
