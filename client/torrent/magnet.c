@@ -269,6 +269,21 @@ static void write_parameter(
 	free(escaped);
 }
 
+/* Others (libtorrent) do not decode this one. */
+static void write_peer(struct buffer *b, const char *peer)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789.-:[]";
+
+	if (peer[strspn(peer, plain)] != '\0') {
+		write_parameter(b, "&x.pe=", peer);
+		return;
+	}
+	write_text(b, "&x.pe=");
+	write_text(b, peer);
+}
+
 bool magnet_write(const struct magnet *m, struct buffer *ret)
 {
 	char hex[INFO_HASH_HEX_SIZE];
@@ -290,7 +305,7 @@ bool magnet_write(const struct magnet *m, struct buffer *ret)
 	for (size_t i = 0; i < m->web_seed_count; i++)
 		write_parameter(ret, "&ws=", m->web_seeds[i]);
 	for (size_t i = 0; i < m->peer_count; i++)
-		write_parameter(ret, "&x.pe=", m->peers[i]);
+		write_peer(ret, m->peers[i]);
 	if (m->select_only) {
 		write_text(ret, "&so="); /* digits, commas and dashes */
 		write_text(ret, m->select_only);

@@ -186,7 +186,8 @@ Test(magnet, is_written_as_it_is_read)
 {
 	static const char link[] =
 		LINK "&dn=a%20%26%C3%A4&xl=7&tr=http%3A%2F%2Fa%2F%3Fk%3D1"
-		     "&ws=http%3A%2F%2Fb%2F&x.pe=127.0.0.1%3A1";
+		     "&ws=http%3A%2F%2Fb%2F&x.pe=127.0.0.1:1&x.pe=[::1]:2"
+		     "&x.pe=%26%3A3";
 	struct magnet m = parsed(link);
 	struct buffer b;
 
