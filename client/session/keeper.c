@@ -28,7 +28,8 @@ static void finish_download(struct session_torrent *st)
 	if (!session_torrent_complete(st) ||
 		!session_torrent_advance(st, STATE_LEECHING, STATE_SEEDING))
 		return;
-	announcer_completed(st->announcer);
+	if (st->announcer) /* else there was no thread for it */
+		announcer_completed(st->announcer);
 	if (!session_torrent_settle(st))
 		return;
 	(void)peer_queue_push(st->session->queue,
