@@ -15,6 +15,11 @@ enum {
 	IDLE_MS = 10 * 1000,
 	/* ... and one that has not even shaken hands does none sooner. */
 	UNMET_MS = 3 * 1000,
+	/* Where there are few threads, half of them and so many are left to
+	 * others: those who give the workers something to do, trackers,
+	 * checks. */
+	LEAST_SPARE = 2,
+	MOST_SPARE = 8,
 };
 
 enum slot_state {
@@ -32,7 +37,8 @@ struct slot {
 	/* Guarded by the pool's lock. */
 	enum slot_state state;
 	struct candidate candidate;
-	bool leaving; /* was asked to go */
+	bool dismissed; /* the thread is to end */
+	bool leaving;   /* was asked to go */
 	bool met;
 	bool dialled;
 	int torrent;
@@ -68,11 +74,11 @@ static void push_ended(struct slot *slot, const struct worker_result *result)
 	(void)peer_queue_push(slot->worker.session->queue, &c);
 }
 
-/* Wait for a peer; false: the pool closes. */
+/* Wait for a peer; false: there will be none. */
 static bool next_peer(struct worker_pool *pool, struct slot *slot)
 {
 	pthread_mutex_lock(&pool->lock);
-	while (slot->state != SLOT_GIVEN && !pool->closing)
+	while (slot->state != SLOT_GIVEN && !pool->closing && !slot->dismissed)
 		pthread_cond_wait(&slot->given, &pool->lock);
 	bool go = slot->state == SLOT_GIVEN;
 	if (go)
@@ -124,6 +130,25 @@ static bool start_slot(struct worker_pool *pool, unsigned index)
 	return ok;
 }
 
+static void leave_some_threads(struct worker_pool *pool)
+{
+	unsigned spare = pool->started / 2;
+
+	if (spare < LEAST_SPARE)
+		spare = LEAST_SPARE;
+	if (spare > MOST_SPARE)
+		spare = MOST_SPARE;
+	while (spare-- > 0 && pool->started > 1) {
+		struct slot *slot = &pool->slots[--pool->started];
+
+		pthread_mutex_lock(&pool->lock);
+		slot->dismissed = true;
+		pthread_cond_signal(&slot->given);
+		pthread_mutex_unlock(&pool->lock);
+		pthread_join(slot->thread, NULL);
+	}
+}
+
 struct worker_pool *worker_pool_create(unsigned count,
 	const struct session_context *session, struct error *err)
 {
@@ -146,6 +171,8 @@ struct worker_pool *worker_pool_create(unsigned count,
 		worker_pool_destroy(pool);
 		return NULL;
 	}
+	if (pool->started < count)
+		leave_some_threads(pool);
 	pthread_mutex_lock(&pool->lock);
 	pool->free = pool->started;
 	pthread_mutex_unlock(&pool->lock);

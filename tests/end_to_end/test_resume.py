@@ -522,6 +522,27 @@ def test_stopped_and_continued_by_the_shell(lab):
     finish_equal(leech, content, lab.path("out"))
 
 
+@pytest.mark.parametrize("threads", [1, 6, 8, 12, 20, 40])
+def test_few_threads_are_enough_or_one_clear_error(lab, threads):
+    if os.geteuid() != 0:
+        pytest.skip("needs the right to be another user")
+    content = lab.write("source/thing", {"%d" % i: noise(20000, i) for i in range(20)})
+    torrent = lab.torrent(content, announce=lab.http_tracker().url)
+    data = b"".join(p.read_bytes() for p in list_tree(content).values())
+    source = lab.seeder(torrent, data)
+    lab.path("out").mkdir()
+    for place in (lab.folder, lab.path("out")):
+        os.chmod(place, 0o777)
+    nobody = ["setpriv", "--reuid", str(64000 + threads), "--regid", "65534", "--clear-groups", "prlimit", "--nproc=%d" % threads]
+    leech = lab.leech(torrent, lab.path("out"), peers=[source], prefix=nobody)
+    status = leech.wait(30)
+    if status != 0:
+        assert is_refusal(status, leech.stderr), leech.tail()
+        assert threads < 8
+    else:
+        assert tree_equal(content, lab.path("out/thing"))
+
+
 def test_few_descriptors_are_enough_or_one_clear_error(lab):
     content = lab.write("source/thing", {"%d" % i: noise(20000, i) for i in range(100)})
     torrent = lab.torrent(content)
