@@ -15,10 +15,10 @@
 #include "tracker/open_connections.h"
 
 enum {
-	/* Of one connection, for its request line and headers, and 64 bytes for
-	 * each of these.  Beyond 32 KiB the library would map and unmap memory
-	 * for each connection. */
-	CONNECTION_MEMORY = 32 * 1024,
+	/* Of one connection, for its request line (8 KiB at the most) and
+	 * headers, and 64 bytes for each of these.  The library clears all of
+	 * it after each request. */
+	CONNECTION_MEMORY = 16 * 1024,
 
 	/* For a whole request, which is one packet, and for the pause before
 	 * the next. */
