@@ -48,7 +48,10 @@ static struct magnet magnet_of(
 
 /* ---- for people ---- */
 
-/* Text of any length from outside; what cannot be shown is left out. */
+/* There was no memory for some of the text: asked once, at the end. */
+static bool incomplete;
+
+/* Text of any length from outside. */
 static void print_escaped(const char *text)
 {
 	size_t size = 4 * strlen(text) + 1;
@@ -56,6 +59,8 @@ static void print_escaped(const char *text)
 
 	if (escaped)
 		fputs(text_escape_str(text, escaped, size), stdout);
+	else
+		incomplete = true;
 	free(escaped);
 }
 
@@ -146,6 +151,8 @@ static void print_link(const struct magnet *magnet)
 
 	if (link)
 		print_line("magnet", link);
+	else
+		incomplete = true;
 	free(link);
 }
 
@@ -171,7 +178,7 @@ static bool print_torrent(const struct metainfo *m)
 	print_list("web seeds", m->web_seeds, m->web_seed_count);
 	print_link(&magnet);
 	print_files(m);
-	return true;
+	return !incomplete;
 }
 
 static bool print_magnet(const struct magnet *m)
@@ -186,56 +193,86 @@ static bool print_magnet(const struct magnet *m)
 	if (m->select_only)
 		print_line("select only", m->select_only);
 	print_link(m);
-	return true;
+	return !incomplete;
 }
 
 /* ---- JSON ---- */
 
 /* Text in metainfo and magnets is valid UTF-8, or it would be refused here;
  * Jansson escapes the control characters. */
+static bool add(json_t *list, json_t *item)
+{
+	return json_array_append_new(list, item) == 0;
+}
+
+/* Whole or not at all: NULL tells that there was no memory. */
+static json_t *json_whole(json_t *json, bool ok)
+{
+	if (ok)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
 static json_t *json_list(const char *const *items, size_t count)
 {
 	json_t *list = json_array();
+	bool ok = true;
 
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, json_string(items[i]));
-	return list;
+		ok = ok && add(list, json_string(items[i]));
+	return json_whole(list, ok);
 }
 
 static json_t *json_tiers(const struct metainfo *m)
 {
 	json_t *tiers = json_array();
 	json_t *tier = NULL;
+	bool ok = true;
 
 	for (size_t i = 0; i < m->tracker_count; i++) {
 		if (i == 0 || m->trackers[i].tier != m->trackers[i - 1].tier) {
 			tier = json_array();
-			json_array_append_new(tiers, tier);
+			ok = ok && add(tiers, tier);
 		}
-		json_array_append_new(tier, json_string(m->trackers[i].url));
+		ok = ok && add(tier, json_string(m->trackers[i].url));
 	}
-	return tiers;
+	return json_whole(tiers, ok);
 }
 
+static json_t *json_file(const struct metainfo_file *f)
+{
+	json_t *file = json_pack(
+		"{s:s, s:I}", "path", f->path, "length", (json_int_t)f->length);
+	const struct {
+		const char *key;
+		bool is;
+	} rare[] = {
+		{"pad", f->pad},
+		{"symlink", f->symlink},
+		{"executable", f->executable},
+	};
+	bool ok = true;
+
+	/* Only where it is so. */
+	for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++) {
+		if (rare[i].is)
+			ok = ok &&
+				json_object_set_new(
+					file, rare[i].key, json_true()) == 0;
+	}
+	return json_whole(file, ok);
+}
+
+/* All of them, pad files too, so that each keeps its number. */
 static json_t *json_files(const struct metainfo *m)
 {
 	json_t *files = json_array();
+	bool ok = true;
 
-	for (size_t i = 0; i < m->file_count; i++) {
-		const struct metainfo_file *f = &m->files[i];
-		json_t *file = json_pack("{s:s, s:I}", "path", f->path,
-			"length", (json_int_t)f->length);
-
-		/* Rare, so only where it is so; they keep their number. */
-		if (f->pad)
-			json_object_set_new(file, "pad", json_true());
-		if (f->symlink)
-			json_object_set_new(file, "symlink", json_true());
-		if (f->executable)
-			json_object_set_new(file, "executable", json_true());
-		json_array_append_new(files, file);
-	}
-	return files;
+	for (size_t i = 0; i < m->file_count; i++)
+		ok = ok && add(files, json_file(&m->files[i]));
+	return json_whole(files, ok);
 }
 
 static json_t *json_date(int64_t created_s)
@@ -303,10 +340,12 @@ static bool print_magnet_json(const struct magnet *m)
 {
 	char hex[INFO_HASH_HEX_SIZE];
 	json_t *tiers = json_array();
+	bool ok = true;
 
 	/* BEP 9 knows no tiers: each tracker is one, as in `create`. */
 	for (size_t i = 0; i < m->tracker_count; i++)
-		json_array_append_new(tiers, json_list(&m->trackers[i], 1));
+		ok = ok && add(tiers, json_list(&m->trackers[i], 1));
+	tiers = json_whole(tiers, ok);
 	info_hash_hex(&m->info_hash, hex);
 	return print_json(json_pack(
 		"{s:o, s:s, s:o, s:n, s:n, s:n, s:n, s:o, s:o, s:o, s:s?, s:n, "

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* SHA-1 (BEP 3) and SHA-256 (BEP 52) by OpenSSL's EVP; the algorithms are
- * fetched once in the process. */
+/* SHA-1 (BEP 3) and SHA-256 (BEP 52), by OpenSSL.  A digest that is there asks
+ * for nothing more, so that nothing below can fail. */
 enum digest_kind { DIGEST_SHA1, DIGEST_SHA256 };
 
 enum { SHA1_SIZE = 20, SHA256_SIZE = 32, DIGEST_MAX_SIZE = 32 };

@@ -519,7 +519,9 @@ static bool make(const struct make_torrent *what,
 		write_torrent(ret, what, source, piece_length, hashes,
 			(size_t)count * SHA1_SIZE);
 		ok = !ret->failed ||
-			error_set(err, "%s: the torrent would be too large",
+			error_set(err,
+				"%s: no memory, or the torrent would be too "
+				"large",
 				shown);
 	}
 	free(hashes);
