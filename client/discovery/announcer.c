@@ -461,6 +461,8 @@ struct announcer *announcer_start(const struct announcer_options *o)
 
 void announcer_completed(struct announcer *a)
 {
+	if (a == NULL)
+		return;
 	pthread_mutex_lock(&a->lock);
 	announce_schedule_completed(a->schedule);
 	pthread_cond_signal(&a->changed);
@@ -469,6 +471,8 @@ void announcer_completed(struct announcer *a)
 
 void announcer_hungry(struct announcer *a, bool hungry)
 {
+	if (a == NULL)
+		return;
 	pthread_mutex_lock(&a->lock);
 	if (hungry != a->hungry) {
 		a->hungry = hungry;
@@ -480,6 +484,8 @@ void announcer_hungry(struct announcer *a, bool hungry)
 
 void announcer_renew(struct announcer *a)
 {
+	if (a == NULL)
+		return;
 	pthread_mutex_lock(&a->lock);
 	announce_schedule_renew(a->schedule);
 	pthread_cond_signal(&a->changed);
@@ -488,6 +494,8 @@ void announcer_renew(struct announcer *a)
 
 void announcer_count(struct announcer *a)
 {
+	if (a == NULL)
+		return;
 	pthread_mutex_lock(&a->lock);
 	announce_schedule_count(a->schedule);
 	pthread_cond_signal(&a->changed);
@@ -498,6 +506,8 @@ void announcer_stop(struct announcer *a, unsigned timeout_ms)
 {
 	uint64_t now_ms = clock_ms();
 
+	if (a == NULL)
+		return;
 	pthread_mutex_lock(&a->lock);
 	if (a->stopping)
 		goto out;

@@ -50,8 +50,8 @@ struct announcer_options {
 		void *ctx, const char *url, const struct announce_counts *c);
 };
 
-/* NULL: out of memory or no thread.  A torrent without trackers has an
- * announcer that does nothing. */
+/* NULL: out of memory or no thread; the calls below take that, too, and do
+ * nothing.  A torrent without trackers has an announcer that does nothing. */
 struct announcer *announcer_start(const struct announcer_options *o);
 
 /* The download is complete: announce `completed` now (only if it was started
@@ -78,7 +78,7 @@ void announcer_count(struct announcer *a);
  */
 void announcer_stop(struct announcer *a, unsigned timeout_ms);
 
-/* Join the thread (after announcer_stop) and free; NULL is allowed. */
+/* Join the thread (after announcer_stop) and free. */
 void announcer_destroy(struct announcer *a);
 
 #endif

@@ -256,8 +256,7 @@ static void end_torrent(struct coordinator *c, struct session_torrent *st)
 	c->watches[st->index].ended = true;
 	peer_book_want(c->book, st->index, PEER_BOOK_NOBODY);
 	worker_pool_stop_torrent(c->pool, st->index);
-	if (st->announcer)
-		announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
+	announcer_stop(st->announcer, STOP_ANNOUNCE_MS);
 }
 
 /* May the torrent be spoken of to strangers now?  Never if it is private
@@ -329,8 +328,7 @@ static void look_after(
 		(st->state == STATE_LEECHING || st->state == STATE_FETCHING) &&
 		peer_book_count(c->book, st->index) < HUNGRY_ADDRESSES &&
 		worker_pool_counts(c->pool, st->index).connected == 0;
-	if (st->announcer)
-		announcer_hungry(st->announcer, hungry);
+	announcer_hungry(st->announcer, hungry);
 	tell_dht(c, st, hungry);
 	tell_lsd(c, st);
 	if (st->state == STATE_DONE || st->state == STATE_FAILED)
@@ -390,7 +388,7 @@ static void tell_stall(
 	}
 	if (!fetching && torrent_complete(st->torrent))
 		return;
-	if (now_ms - w->moved_ms >= STALL_COUNT_MS && st->announcer)
+	if (now_ms - w->moved_ms >= STALL_COUNT_MS)
 		announcer_count(st->announcer);
 	if (now_ms - w->moved_ms < STALL_MS)
 		return;

@@ -252,11 +252,8 @@ static void on_mapped(
 				.external = *external,
 				.how = how}});
 	/* Trackers that were told the port before are told anew. */
-	for (size_t i = 0; other && i < p->context->torrent_count; i++) {
-		struct announcer *a = p->context->torrents[i].announcer;
-		if (a)
-			announcer_renew(a);
-	}
+	for (size_t i = 0; other && i < p->context->torrent_count; i++)
+		announcer_renew(p->context->torrents[i].announcer);
 }
 
 void peer_sources_map_port(struct peer_sources *p)
@@ -295,11 +292,9 @@ void peer_sources_unmap_port(struct peer_sources *p)
 
 void peer_sources_leave_trackers(struct peer_sources *p)
 {
-	for (size_t i = 0; i < p->context->torrent_count; i++) {
-		struct announcer *a = p->context->torrents[i].announcer;
-		if (a)
-			announcer_stop(a, STOP_ANNOUNCE_MS);
-	}
+	for (size_t i = 0; i < p->context->torrent_count; i++)
+		announcer_stop(
+			p->context->torrents[i].announcer, STOP_ANNOUNCE_MS);
 }
 
 void peer_sources_close(struct peer_sources *p)

@@ -456,6 +456,16 @@ Test(announcer, without_trackers_it_does_nothing)
 	cr_expect_eq(story.count, 0);
 }
 
+Test(announcer, one_that_could_not_be_started_takes_every_call)
+{
+	announcer_completed(NULL);
+	announcer_hungry(NULL, true);
+	announcer_renew(NULL);
+	announcer_count(NULL);
+	announcer_stop(NULL, 1000);
+	announcer_destroy(NULL);
+}
+
 Test(announcer, udp_trackers_are_told_as_well)
 {
 	struct udp_server server = {
