@@ -10,6 +10,13 @@
 #include "shared/metainfo.h"
 #include "shared/text.h"
 
+/* Asked after each torrent of a folder. */
+struct patience {
+	bool (*go_on)(void *cls); /* NULL: yes */
+	void *cls;
+	bool ended;
+};
+
 /* Sorted, to be searched by halves. */
 struct hashes {
 	struct info_hash *items;
@@ -59,15 +66,21 @@ static bool is_torrent_name(const char *name)
 	return len > suffix && strcmp(name + len - suffix, ".torrent") == 0;
 }
 
-static bool add_folder(
-	struct hashes *hashes, const char *folder, struct error *err)
+static bool has_ended(struct patience *p)
+{
+	p->ended = p->ended || (p->go_on && !p->go_on(p->cls));
+	return p->ended;
+}
+
+static bool add_folder(struct hashes *hashes, const char *folder,
+	struct patience *patience, struct error *err)
 {
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
 
 	if (!dir)
 		return error_set_errno(err, "%s: cannot read", folder);
-	while ((entry = readdir(dir))) {
+	while (!has_ended(patience) && (entry = readdir(dir))) {
 		char path[4096];
 		struct error why;
 
@@ -95,8 +108,8 @@ static int compare(const void *a, const void *b)
 	return memcmp(a, b, INFO_HASH_SIZE);
 }
 
-static bool read_all(
-	const struct allow_list *list, struct hashes *ret, struct error *err)
+static bool read_all(const struct allow_list *list, struct patience *patience,
+	struct hashes *ret, struct error *err)
 {
 	struct hashes hashes = {0};
 
@@ -104,7 +117,7 @@ static bool read_all(
 		if (!add_file(&hashes, list->files[i], err))
 			goto fail;
 	}
-	if (list->folder && !add_folder(&hashes, list->folder, err))
+	if (list->folder && !add_folder(&hashes, list->folder, patience, err))
 		goto fail;
 	if (hashes.count > 0)
 		qsort(hashes.items, hashes.count, sizeof(*hashes.items),
@@ -137,7 +150,7 @@ struct allow_list *allow_list_create(const char *const *files, size_t count,
 		&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&list->lock, &attributes);
 	pthread_rwlockattr_destroy(&attributes);
-	if (!allow_list_reload(list, err)) {
+	if (!allow_list_reload(list, NULL, NULL, err)) {
 		allow_list_destroy(list);
 		return NULL;
 	}
@@ -156,12 +169,18 @@ bool allow_list_allows(struct allow_list *list, const struct info_hash *hash)
 	return found;
 }
 
-bool allow_list_reload(struct allow_list *list, struct error *err)
+bool allow_list_reload(struct allow_list *list, bool (*go_on)(void *cls),
+	void *cls, struct error *err)
 {
+	struct patience patience = {.go_on = go_on, .cls = cls};
 	struct hashes fresh;
 
-	if (!read_all(list, &fresh, err))
+	if (!read_all(list, &patience, &fresh, err))
 		return false;
+	if (patience.ended) {
+		free(fresh.items);
+		return true;
+	}
 	pthread_rwlock_wrlock(&list->lock);
 	struct hashes old = list->hashes;
 	list->hashes = fresh;

@@ -21,8 +21,11 @@ struct allow_list *allow_list_create(const char *const *files, size_t count,
 
 bool allow_list_allows(struct allow_list *list, const struct info_hash *hash);
 
-/* Read it all again.  False: the list stays as it was. */
-bool allow_list_reload(struct allow_list *list, struct error *err);
+/* Read it all again, which takes seconds where there are 100,000 torrents: so
+ * `go_on` (or NULL) is called between two of them, and when it says no, the
+ * list stays as it was.  False: likewise, and `err` says why. */
+bool allow_list_reload(struct allow_list *list, bool (*go_on)(void *cls),
+	void *cls, struct error *err);
 
 /* NULL is allowed. */
 void allow_list_destroy(struct allow_list *list);

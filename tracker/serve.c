@@ -58,6 +58,9 @@ struct tracker {
 	struct trusted_proxies proxies;
 	struct announce_rules rules;
 	uint64_t started_ms;
+	uint64_t peer_timeout_s;
+	uint64_t ticked_ms;
+	uint64_t expired_s; /* when expiry was begun last */
 	struct listen_plan plan;
 	struct front_http *http[LISTEN_PLAN_MAX]; /* NULL: switched off */
 	struct front_udp *udp[LISTEN_PLAN_MAX];   /* the same */
@@ -294,6 +297,7 @@ static bool start(struct tracker *t, const struct settings *s,
 	uint32_t interval_s, struct error *err)
 {
 	t->started_ms = clock_ms();
+	t->peer_timeout_s = s->peer_timeout_s;
 	if (!make_guards(t, s, err))
 		return false;
 	t->allowed = allow_list_create(
@@ -335,31 +339,22 @@ static void finish(struct tracker *t)
 	allow_list_destroy(t->allowed);
 }
 
-/* What cannot be read stays as it was. */
-static void reload(struct tracker *t, const struct settings *s)
+static void tick(struct tracker *t)
 {
-	struct error err;
-
-	if (!allow_list_reload(t->allowed, &err))
-		notice_warning(s->json, err.text);
-	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
-		notice_warning(s->json, err.text);
-}
-
-static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
-{
+	uint64_t timeout_s = t->peer_timeout_s;
 	uint64_t now_ms = clock_ms();
 	uint64_t now_s = now_ms / 1000;
 	struct error err;
 
+	t->ticked_ms = now_ms;
 	for (size_t i = 0; i < t->plan.count; i++) {
 		if (t->http[i])
 			front_http_tick(t->http[i], now_ms);
 	}
-	if (now_s - *expired_s < EXPIRE_EVERY_S &&
-		now_s - *expired_s < timeout_s / 4)
+	if (now_s - t->expired_s < EXPIRE_EVERY_S &&
+		now_s - t->expired_s < timeout_s / 4)
 		return;
-	*expired_s = now_s;
+	t->expired_s = now_s;
 	/* With a state, peers may be older than the clock: store_memory knows
 	 * how to go below 0. */
 	if ((now_s > timeout_s || t->keeper) &&
@@ -367,19 +362,43 @@ static void tick(struct tracker *t, uint64_t timeout_s, uint64_t *expired_s)
 		log_warning("%s", err.text);
 }
 
+/* Between two torrents: what is to be done meanwhile, and whether to go on. */
+static bool keep_ticking(void *cls)
+{
+	struct tracker *t = cls;
+	sigset_t pending;
+
+	if (clock_ms() - t->ticked_ms >= TICK_S * 1000)
+		tick(t);
+	return sigpending(&pending) != 0 ||
+		(!sigismember(&pending, SIGINT) &&
+			!sigismember(&pending, SIGTERM));
+}
+
+/* What cannot be read stays as it was. */
+static void reload(struct tracker *t, const struct settings *s)
+{
+	struct error err;
+
+	if (!allow_list_reload(t->allowed, keep_ticking, t, &err))
+		notice_warning(s->json, err.text);
+	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
+		notice_warning(s->json, err.text);
+}
+
 /* Until SIGINT or SIGTERM. */
 static void run(
 	struct tracker *t, const struct settings *s, const sigset_t *signals)
 {
 	static const struct timespec wait = {.tv_sec = TICK_S};
-	uint64_t expired_s = clock_ms() / 1000;
 	int number = 0;
 
+	t->expired_s = clock_ms() / 1000;
 	while (number != SIGINT && number != SIGTERM) {
 		number = sigtimedwait(signals, NULL, &wait);
 		if (number == SIGHUP)
 			reload(t, s);
-		tick(t, s->peer_timeout_s, &expired_s);
+		tick(t);
 	}
 }
 
