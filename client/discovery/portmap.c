@@ -22,6 +22,7 @@ struct portmap {
 	struct endpoint bind;
 	int stop_fd;
 	atomic_bool stopping;
+	atomic_bool asked; /* a mapping may be there, to be taken back */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* with `lock` */
@@ -94,6 +95,7 @@ static void *run(void *arg)
 		.dice = random_u32(),
 		.stopping = &p->stopping,
 		.stop_fd = p->stop_fd,
+		.asked = &p->asked,
 	};
 	struct portmap_lease lease, now;
 	bool mapped = false;
@@ -116,6 +118,7 @@ static void *run(void *arg)
 				log_verbose("port %u is not mapped: %s",
 					p->o.port, err.text);
 			wait_ms = portmap_retry_ms(failures++);
+			p->asked = mapped;
 		}
 	} while (pause_for(p, wait_ms));
 	if (mapped)
@@ -175,7 +178,8 @@ void portmap_destroy(struct portmap *p)
 		.tv_nsec = (long)(until_ms % 1000) * 1000000,
 	};
 	pthread_mutex_lock(&p->lock);
-	while (!p->ended && (p->telling || clock_ms() < until_ms)) {
+	while (!p->ended &&
+		(p->telling || (p->asked && clock_ms() < until_ms))) {
 		if (p->telling)
 			pthread_cond_wait(&p->changed, &p->lock);
 		else

@@ -25,6 +25,13 @@ enum {
 	UPNP_PERMANENT_ONLY = 725,
 };
 
+/* In this order: who stops us sets the one and then looks at the other. */
+static bool may_ask(const struct portmap_request *r)
+{
+	*r->asked = true;
+	return !*r->stopping;
+}
+
 /* ---- NAT-PMP ---- */
 
 /* The answer to the request just sent, or false. */
@@ -94,8 +101,9 @@ static bool map_by_natpmp(
 		.sin_addr = answer.pnu.publicaddress.addr};
 	(void)endpoint_from_sockaddr((struct sockaddr *)&sa, &lease.external);
 
-	if (!natpmp_map_one(r, &n, NATPMP_PROTOCOL_TCP, r->external,
-		    PORTMAP_LEASE_S, &answer) ||
+	if (!may_ask(r) ||
+		!natpmp_map_one(r, &n, NATPMP_PROTOCOL_TCP, r->external,
+			PORTMAP_LEASE_S, &answer) ||
 		answer.pnu.newportmapping.lifetime == 0)
 		goto out;
 	lease.external.port = answer.pnu.newportmapping.mappedpublicport;
@@ -229,7 +237,7 @@ static bool map_by_upnp(const struct portmap_request *r,
 	size_t url_len = strlen(to.urls.controlURL);
 	bool fits = url_len < sizeof(lease.control_url) &&
 		strlen(service) < sizeof(lease.service);
-	int code = fits ? add_tcp(r, &to, &lease) : -1;
+	int code = fits && may_ask(r) ? add_tcp(r, &to, &lease) : -1;
 	if (code == 0) {
 		uint16_t port = lease.external.port;
 

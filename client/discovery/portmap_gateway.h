@@ -25,6 +25,9 @@ struct portmap_request {
 	/* Set, and readable: end soon. */
 	const atomic_bool *stopping;
 	int stop_fd;
+	/* Becomes true before a mapping is asked for, and then none is if
+	 * `stopping` is set by now: as long as it is false there is none. */
+	atomic_bool *asked;
 };
 
 struct portmap_lease {

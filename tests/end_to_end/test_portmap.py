@@ -6,7 +6,7 @@ import time
 import pytest
 
 from net import Machine, cable
-from programs import JsonProcess, find_program
+from programs import JsonProcess, find_program, patience
 
 ROUTER = "10.0.0.1"
 CLIENT = "10.0.0.2"
@@ -165,6 +165,18 @@ def test_a_router_that_does_not_help_holds_up_nothing(lab, shared, home, upnp):
     assert seed.all("mapped") == []
     if upnp == "elsewhere":
         assert asked(box, "http") == []
+
+
+def test_the_end_waits_for_no_router_that_has_mapped_nothing(lab, shared, home):
+    """It takes more than a second to know that there is none."""
+    content, torrent = shared
+    machine, router = home
+    box = fake(lab, router, "-", "-")
+    seed = start(lab, machine, torrent, content)
+    wait_asked(box, "ssdp")
+    started = time.monotonic()
+    assert seed.terminate() == 0
+    assert time.monotonic() - started < patience(0.7)
 
 
 def test_stopped_while_it_looks_for_a_router(lab, shared, home):
