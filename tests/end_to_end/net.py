@@ -1,4 +1,5 @@
 """Machines of a small network, as network namespaces: `with` nothing but what a test puts there."""
+import json
 import os
 import shutil
 import subprocess
@@ -58,3 +59,23 @@ def cable(one, other, name="eth0", one_ip=(), other_ip=()):
         while b"ff00::/8 dev " + name.encode() not in machine.run("ip", "-6", "route", "show", "table", "local", "type", "multicast").stdout:
             assert time.monotonic() < deadline, "no carrier"
             time.sleep(0.05)
+
+
+def transmission(lab, machine, torrent, folder, bootstrap=(), **settings):
+    """transmission-cli on a machine, with nothing switched on but what `settings` name; `bootstrap`: nodes of the DHT, "HOST PORT"."""
+    if not shutil.which("transmission-cli"):
+        pytest.skip("transmission-cli is not installed")
+    config = lab.path("transmission")
+    config.mkdir()
+    off = {key: False for key in ("dht-enabled", "lpd-enabled", "utp-enabled", "pex-enabled", "port-forwarding-enabled")}
+    config.joinpath("settings.json").write_text(json.dumps({**off, **settings}))
+    config.joinpath("dht.bootstrap").write_text("".join(node + "\n" for node in bootstrap))
+    folder.mkdir(exist_ok=True)
+    return lab.process([*machine.inside, "transmission-cli", "-g", config, "-w", folder, "-p", "7000", torrent.path], "transmission")
+
+
+def wait_for_file(path, content, timeout):
+    deadline = time.monotonic() + patience(timeout)
+    while not path.exists() or path.read_bytes() != content.read_bytes():
+        assert time.monotonic() < deadline, "%s is not there within %g s" % (path, patience(timeout))
+        time.sleep(0.1)

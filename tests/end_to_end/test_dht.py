@@ -12,7 +12,7 @@ import pytest
 from dhtnode import DhtNode
 from fakepeer import DHT_BIT, PORT, Connection
 from lab import finish_equal, free_port
-from net import Machine, without_network
+from net import Machine, cable, transmission, wait_for_file, without_network
 from programs import JsonProcess, find_program, patience
 from torrents import bencode
 
@@ -184,6 +184,44 @@ def test_other_clients_are_met_in_the_dht(lab, shared, name, mode):
         other = lab.process(command("leech", torrent, lab.path("out"), free_port(), meeting.address), name)
         assert other.wait(60) == 0, other.tail()
         assert lab.path("out").joinpath(content.name).read_bytes() == content.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode, v6", [("seed", False), ("leech", True)], ids=["a seed, IPv4", "a leech, IPv6"])
+def test_transmission_is_met_in_a_dht_of_ten_networks(lab, shared, mode, v6):
+    """Addresses that are not loopback, each in a network of its own, as tables want them; transmission takes part when it knows some."""
+    content, torrent = shared
+    hub, left, right = (Machine(lab, name) for name in ("hub", "left", "right"))
+    cable(hub, left, "eth0", ["203.0.113.1/24", "2001:db8::1/64"], ["203.0.113.2/24", "2001:db8::2/64"])
+    cable(hub, right, "eth1", ["198.51.100.1/24", "2001:db8:1::1/64"], ["198.51.100.2/24", "2001:db8:1::2/64"])
+    hub.run("sysctl", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+    for machine, v4_way, v6_way in ((left, "203.0.113.1", "2001:db8::1"), (right, "198.51.100.1", "2001:db8:1::1")):
+        machine.ip("route", "add", "default", "via", v4_way)
+        machine.ip("-6", "route", "add", "default", "via", v6_way)
+
+    def client(machine, command, torrent, name, *arguments):
+        argv = [*machine.inside, find_program("tbt-client"), command, torrent.path, "--json", "--port", "6881", "--no-lsd", "--no-portmap",
+                "--no-pex", "--workers", "8", *arguments]
+        process = lab.keep(JsonProcess(argv, name, env=state(lab, name)))
+        process.wait_for("listening")
+        return process
+
+    other = lab.noise_file("other/other.bin", 1000, seed=9)
+    others = lab.torrent(other)
+    hosts = ["2001:db8:10%d::1" % i if v6 else "198.18.%d.1" % i for i in range(10)]
+    entrance = ["--dht-node", "[%s]:6881" % hosts[0] if v6 else hosts[0] + ":6881"]
+    for i, host in enumerate(hosts):
+        hub.ip("addr", "add", host, "dev", "lo", *(["nodad"] if v6 else []))
+        client(hub, "seed", others, "node%d" % i, "--file", other, "--bind", host, *(entrance if i else []))
+    bootstrap = [host + " 6881" for host in hosts]
+    if mode == "seed":
+        transmission(lab, right, torrent, content.parent, bootstrap, **{"dht-enabled": True})
+        leech = client(left, "leech", torrent, "leech", "--output", lab.path("out"), "--seed-time", "0", *entrance)
+        finish_equal(leech, content, lab.path("out"), timeout=120)
+    else:
+        client(left, "seed", torrent, "seed", "--file", content, *entrance)
+        transmission(lab, right, torrent, lab.path("theirs"), bootstrap, **{"dht-enabled": True})
+        wait_for_file(lab.path("theirs") / content.name, content, 120)
 
 
 def wait_until(condition, what, timeout=20):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lab import finish_equal
-from net import Machine, cable
+from net import Machine, cable, transmission, wait_for_file
 from programs import JsonProcess, find_program
 
 GROUP = "239.192.152.143"
@@ -149,6 +149,22 @@ def test_aria2_finds_us(lab, shared, network):
                           "--bt-lpd-interface=eth0", "--seed-time=0", "--disable-ipv6=true", torrent.path], "aria2")
     assert theirs.wait(90) == 0
     assert (lab.path("theirs") / content.name).read_bytes() == content.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["seed", "leech"])
+def test_transmission_finds_us_and_we_find_it(lab, shared, network, mode):
+    content, torrent = shared
+    one, other = network
+    for machine in network:
+        machine.ip("route", "add", "default", "dev", "eth0")  # it asks the system where multicast goes
+    if mode == "seed":
+        transmission(lab, one, torrent, content.parent, **{"lpd-enabled": True})
+        finish_equal(leech(lab, other, torrent, lab.path("out")), content, lab.path("out"), timeout=60)
+    else:
+        seed(lab, one, torrent, content)
+        transmission(lab, other, torrent, lab.path("theirs"), **{"lpd-enabled": True})
+        wait_for_file(lab.path("theirs") / content.name, content, 60)
 
 
 def test_a_private_torrent_is_not_told_of(lab, network):
