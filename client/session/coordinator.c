@@ -411,7 +411,7 @@ static void tell_stall(
 	facts.sources.web_seed = web_seed;
 	facts.sources.counts = session_torrent_counts(st);
 	stall_reason(&facts, reason);
-	if (strcmp(reason, w->stall) == 0 &&
+	if (stall_same(reason, w->stall) &&
 		now_ms - w->told_ms < STALL_REPEAT_MS)
 		return;
 	memcpy(w->stall, reason, sizeof(w->stall));

@@ -161,6 +161,26 @@ static void write_reason(struct writer *w, const struct stall_facts *f)
 	}
 }
 
+/* What comes next of the reason itself, without digits; '\0' at its end. */
+static char next_of_reason(const char **at)
+{
+	while (**at >= '0' && **at <= '9')
+		(*at)++;
+	return **at == ':' || **at == '\0' ? '\0' : *(*at)++;
+}
+
+bool stall_same(const char *a, const char *b)
+{
+	char next;
+
+	do {
+		next = next_of_reason(&a);
+		if (next != next_of_reason(&b))
+			return false;
+	} while (next != '\0');
+	return true;
+}
+
 const char *stall_reason(const struct stall_facts *f, char ret[STALL_TEXT_SIZE])
 {
 	struct writer w = writer_of(ret, STALL_TEXT_SIZE - 1);

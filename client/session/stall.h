@@ -48,6 +48,10 @@ struct stall_facts {
 	struct stall_sources sources;
 };
 
+/* Whether two reasons are the same but for numbers and what the sources say,
+ * which changes all the time and is no news by itself. */
+bool stall_same(const char *a, const char *b);
+
 /* Writes the reason into `ret`; returns it. */
 const char *stall_reason(
 	const struct stall_facts *facts, char ret[STALL_TEXT_SIZE]);

@@ -133,3 +133,32 @@ Test(stall, long_words_of_others_are_cut)
 	stall_reason(&facts, text);
 	cr_expect_str_eq(text, "no peers are known: ");
 }
+
+Test(stall, numbers_and_sources_are_no_news)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{"", "", true},
+		{"", "no peers are known: no tracker", false},
+		{"no peers are known: DHT: no node answers",
+			"no peers are known: DHT: 12 nodes, 0 addresses", true},
+		{"piece 9 has no copies among 2 peers",
+			"piece 10 has no copies among 12 peers", true},
+		{"none of the known peers can be reached (3 to be tried again)"
+		 ": no tracker",
+			"none of the known peers can be reached (0 to be tried "
+			"again): no tracker",
+			true},
+		{"all 2 peers that have what we lack choke us",
+			"no answer to the requests made of 2 peers", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_expect_eq(stall_same(cases[i].a, cases[i].b), cases[i].same,
+			"%s", cases[i].b);
+		cr_expect_eq(stall_same(cases[i].b, cases[i].a), cases[i].same,
+			"%s", cases[i].b);
+	}
+}
