@@ -373,9 +373,13 @@ static void on_complete_locked(
 	e->shown.state = PROGRESS_SEEDING;
 	e->shown.done = e->shown.total;
 	e->plain_due_ms = clock_ms() + PLAIN_SEEDING_EVERY_MS;
-	say_locked(p, "%s: complete: %s in %s, %s/s", e->shown.name,
-		text_size(event->complete.bytes, bytes), duration,
-		text_size(event->complete.down, rate));
+	if (event->complete.down == 0)
+		say_locked(p, "%s: complete: %s, which were here already",
+			e->shown.name, text_size(event->complete.bytes, bytes));
+	else
+		say_locked(p, "%s: complete: %s in %s, %s/s", e->shown.name,
+			text_size(event->complete.bytes, bytes), duration,
+			text_size(event->complete.down, rate));
 }
 
 static void on_stopped_locked(

@@ -90,6 +90,20 @@ Test(progress, plain_lines_tell_a_download, .init = redirect_both)
 		"up\n");
 }
 
+Test(progress, what_was_complete_has_no_speed, .init = redirect_both)
+{
+	struct progress *p = progress_create(PROGRESS_PLAIN, false);
+
+	progress_on_event(p,
+		&(struct event){.kind = EVENT_COMPLETE,
+			.torrent = &hash,
+			.name = "a",
+			.complete = {5000, 0.1, 0}});
+	progress_destroy(p);
+	cr_assert_stdout_eq_str(
+		"a: complete: 4.9 KiB, which were here already\n");
+}
+
 Test(progress, what_is_selected_is_told, .init = redirect_both)
 {
 	struct progress *p = progress_create(PROGRESS_PLAIN, false);
