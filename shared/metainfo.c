@@ -464,6 +464,18 @@ static bool too_large(struct error *err)
 		METAINFO_MAX_SIZE / 1024 / 1024);
 }
 
+/* What people take for a torrent most often. */
+static const char *what_else(struct span bytes)
+{
+	if (bytes.len == 0)
+		return "it is empty";
+	if (bytes.at[0] == '<')
+		return "it looks like a web page";
+	if (bytes.at[0] != 'd')
+		return "it does not begin like one";
+	return "broken bencoding";
+}
+
 /* What is parsed stays where it is, and so has to live as long as `m`: a large
  * torrent is not to be in memory twice. */
 static bool parse(struct metainfo *m, struct span bytes, struct error *err)
@@ -473,7 +485,7 @@ static bool parse(struct metainfo *m, struct span bytes, struct error *err)
 
 	if (!bencode_document(bytes, &dict) ||
 		!bencode_fields(dict, root_keys, ROOT_FIELDS, root))
-		return error_set(err, "not a torrent: broken bencoding");
+		return error_set(err, "not a torrent: %s", what_else(bytes));
 	if (!root[ROOT_INFO].at)
 		return error_set(err, "not a torrent: it has no `info`");
 	return read_root(m, root, err);
