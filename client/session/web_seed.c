@@ -456,7 +456,7 @@ static const char *converse(struct web_seed *w)
 		case WEB_SEED_LACKS:
 			if (do_without(w))
 				break;
-			/* fallthrough */
+			__attribute__((fallthrough));
 		case WEB_SEED_NEVER:
 			give_up(w);
 			warn(w, "; it is not used any more");
