@@ -172,7 +172,7 @@ Test(tracker_announce, a_folder_is_read_again_and_bad_files_are_left_out)
 	rename("b.torrent.part", "b.torrent");
 	unlink("a.torrent");
 	cr_expect_not(allow_list_allows(list, &b));
-	cr_expect(allow_list_reload(list, &err));
+	cr_expect(allow_list_reload(list, NULL, NULL, &err));
 	cr_expect_not(allow_list_allows(list, &a));
 	cr_expect(allow_list_allows(list, &b));
 	allow_list_destroy(list);
