@@ -10,8 +10,8 @@
 #include "shared/span.h"
 
 /* One JSON object a line, `"event"` first and `"time"` second: what --json
- * prints (../CLI.md).  Built with Jansson; text from outside is repaired to
- * UTF-8.
+ * prints (see the manuals).  Built with Jansson; text from outside is repaired
+ * to UTF-8.
  *
  *	struct event_line e;
  *	event_line_begin(&e, "listening");

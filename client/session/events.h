@@ -10,7 +10,7 @@
 #include "shared/info_hash.h"
 
 /* What happened, told to any number of listeners: the terminal display, the
- * JSON lines, later the RPC.  The kinds are those of ../CLI.md.
+ * JSON lines, later the RPC.  The kinds are those of tbt-client(1).
  *
  * Threads: emit from any; a listener is called on the emitter's thread, one
  * call at a time over all (so it needs no lock of its own), must be quick, and

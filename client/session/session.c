@@ -40,7 +40,7 @@ enum {
 	MAX_TORRENTS = 10000,
 	QUEUE_CAPACITY = 4096,
 	MAX_FINISHERS = 4,
-	/* A stop takes no longer, whatever disk or tracker do (CLI.md: 5 s). */
+	/* A stop takes no longer, whatever disk or tracker do (5 s). */
 	STOP_MS = 4500,
 	/* Descriptors that are kept for other things than workers: listening,
 	 * trackers, files, the standard ones. */

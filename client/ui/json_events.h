@@ -4,8 +4,8 @@
 struct event;
 
 /* An event_listener that prints each event as a JSON line on stdout, as
- * ../CLI.md lays down.  Passkeys in announce URLs are cut out (the path's and
- * query's long tokens become "..."), PROMISES P8.  ctx is not used. */
+ * tbt-client(1) lays down.  Passkeys in announce URLs are cut out (the path's
+ * and query's long tokens become "..."), PROMISES P8.  ctx is not used. */
 void json_events_on_event(void *ctx, const struct event *event);
 
 #endif
