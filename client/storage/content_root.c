@@ -183,7 +183,8 @@ bool content_root_open(struct content_root *r, const struct metainfo *m,
 	ok = ok && open_folder(r, leech, err) &&
 		(leech ? open_leech_root(r, err) : open_seed_root(r, err));
 	if (ok && leech && !content_root_lock(r))
-		ok = error_set(err, "%s: in use by another tbt-client",
+		ok = error_set(err,
+			"%s: in use by another torrent or tbt-client",
 			shown_root(r, path));
 	if (!ok)
 		content_root_close(r);

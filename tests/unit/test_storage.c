@@ -347,8 +347,8 @@ Test(storage, a_second_leech_is_refused_until_the_first_lets_go)
 
 		cr_expect_not(storage_open(
 			&both[i].m, "out", NULL, STORAGE_LEECH, &b, &err));
-		cr_expect_str_eq(
-			err.text, "out/root: in use by another tbt-client");
+		cr_expect_str_eq(err.text,
+			"out/root: in use by another torrent or tbt-client");
 		storage_close(opened(&both[i].m, NULL, STORAGE_SEED));
 
 		storage_unlock(a);
