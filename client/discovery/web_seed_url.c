@@ -122,20 +122,22 @@ static bool may_pass(long status)
 }
 
 enum web_seed_answer web_seed_judge(const struct web_seed_request *request,
-	long status, const struct content_range *range, struct error *err)
+	const struct web_seed_head *head, struct error *err)
 {
+	const struct content_range *range = &head->range;
+	long status = head->status;
+
 	if (status == 200) {
-		if (request->offset == 0 && request->len == request->file_len)
-			return WEB_SEED_GOOD;
-		/* Of another file all may be asked for. */
-		error_set(err, "it does not serve ranges");
+		if (head->len < 0 || (uint64_t)head->len == request->file_len)
+			return WEB_SEED_WHOLE;
+		error_set(err, "its file has another length");
 		return WEB_SEED_LACKS;
 	}
 	if (status != 206) {
 		error_set(err, "HTTP %ld", status);
 		return may_pass(status) ? WEB_SEED_LATER : WEB_SEED_LACKS;
 	}
-	if (!range || range->first != request->offset ||
+	if (!head->has_range || range->first != request->offset ||
 		range->last - range->first != request->len - 1) {
 		error_set(err, "it sends another range than was asked for");
 		return WEB_SEED_NEVER;

@@ -47,14 +47,22 @@ struct web_seed_request {
 
 enum web_seed_answer {
 	WEB_SEED_GOOD,  /* exactly what was asked for follows */
+	WEB_SEED_WHOLE, /* the whole file does: it serves no ranges */
 	WEB_SEED_LATER, /* it may go better another time */
 	WEB_SEED_LACKS, /* it does not have this file, or another by its name */
 	WEB_SEED_NEVER, /* this is not a web seed for this torrent */
 };
 
-/* `range`: NULL if the header is missing, or was not understood.  Unless GOOD,
- * `err` says why, in few words. */
+/* What an answer says of itself. */
+struct web_seed_head {
+	long status;
+	bool has_range; /* there is a Content-Range that was understood */
+	struct content_range range;
+	int64_t len; /* of its body; -1: not said */
+};
+
+/* Unless GOOD or WHOLE, `err` says why, in few words. */
 enum web_seed_answer web_seed_judge(const struct web_seed_request *request,
-	long status, const struct content_range *range, struct error *err);
+	const struct web_seed_head *head, struct error *err);
 
 #endif

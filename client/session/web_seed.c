@@ -71,7 +71,13 @@ struct web_seed {
 	uint8_t *memory;                   /* of the first of them, ... */
 	uint32_t filled;                   /* ... and its bytes so far */
 	bool needless;    /* all that is left has come from others, or may */
-	uint64_t turn_ms; /* when they were reserved */
+	size_t reserved;  /* so many were, ... */
+	uint64_t turn_ms; /* ... and then */
+	bool walking;
+	struct layout_walk walk; /* along the first run of them, if walking */
+	bool has_part;
+	struct layout_part part; /* the next one to be fetched, if there is */
+	uint64_t may_pass_over;  /* bytes, of a server without ranges */
 
 	struct error why; /* the last request failed */
 };
@@ -210,6 +216,79 @@ static void give_up(struct web_seed *w)
 	pthread_mutex_unlock(&all->lock);
 }
 
+/* ---- blocks are reserved, for one turn ---- */
+
+static void adapt_batch(struct web_seed *w, size_t fetched, uint64_t took_ms)
+{
+	if (took_ms < QUICK_MS && fetched == w->batch &&
+		w->batch < w->all->max_batch)
+		w->batch *= 2;
+	else if (took_ms > SLOW_MS && w->batch > MIN_BATCH)
+		w->batch /= 2;
+}
+
+/* Towards the end fewer and fewer, since what one has reserved the others will
+ * ask for too when nothing else is left. */
+static size_t batch_now(const struct web_seed *w)
+{
+	const struct session_torrent *st = w->all->st;
+	uint64_t left = torrent_wanted_bytes(st->torrent) -
+		torrent_have_bytes(st->torrent);
+	uint64_t share = left / BLOCK_SIZE / MAX_AT_ONCE;
+	uint64_t rate = rate_limit_rate(st->session->download_limit);
+
+	if (share < FIRST_BATCH)
+		share = FIRST_BATCH;
+	/* A second's worth: the rest would wait in sockets, ours and its. */
+	if (rate > 0 && share > rate / BLOCK_SIZE)
+		share = rate / BLOCK_SIZE > 0 ? rate / BLOCK_SIZE : 1;
+	return share < w->batch ? (size_t)share : w->batch;
+}
+
+/* Reserve some blocks.  False: there are none for now. */
+static bool begin_turn(struct web_seed *w)
+{
+	struct picker_peer *pick = &w->peer.pick;
+	size_t count = torrent_reserve(
+		w->all->st->torrent, &w->peer, w->blocks, batch_now(w));
+
+	block_run_sort(w->blocks, count);
+	pick->asked = w->blocks;
+	pick->asked_count = count;
+	w->reserved = count;
+	w->turn_ms = clock_ms();
+	w->needless = false;
+	w->filled = 0;
+	w->walking = w->has_part = false;
+	return count > 0;
+}
+
+/* Those that have not come are for others. */
+static void end_turn(struct web_seed *w, enum web_seed_answer answer)
+{
+	struct picker_peer *pick = &w->peer.pick;
+
+	if (w->reserved == 0)
+		return;
+	if (pick->asked_count > 0) {
+		torrent_release(w->all->st->torrent, &w->peer, pick->asked,
+			pick->asked_count, answer != WEB_SEED_GOOD);
+	} else {
+		adapt_batch(w, w->reserved, clock_ms() - w->turn_ms);
+		did_well(w);
+	}
+	pick->asked_count = 0;
+	w->reserved = 0;
+	w->walking = w->has_part = false;
+}
+
+/* Also of what was judged while it was not in use. */
+static bool is_banned(const struct web_seed *w)
+{
+	return torrent_peer_corrupt(&w->peer) ||
+		(w->all->st->banned_web_seeds & 1U << w->place) != 0;
+}
+
 /* ---- blocks ---- */
 
 /* The first of the blocks is here as a whole. */
@@ -304,29 +383,58 @@ static enum web_seed_answer fetch_part(
 	w->file = part->file;
 	struct web_seed_request request = {
 		part->offset, part->len, m->files[part->file].length};
-	return web_transfer_run(w->transfer, url, &request, &w->why);
+	return web_transfer_run(
+		w->transfer, url, &request, &w->may_pass_over, &w->why);
+}
+
+/* Find the next stretch to be fetched.  False: all blocks that were reserved
+ * are here. */
+static bool find_part(struct web_seed *w)
+{
+	const struct picker_peer *pick = &w->peer.pick;
+	const struct metainfo *m = w->all->st->m;
+
+	while (!w->has_part && (w->walking || pick->asked_count > 0)) {
+		if (!w->walking) {
+			struct block_run run = block_run_first(
+				m, pick->asked, pick->asked_count);
+			w->walk = layout_walk(m, run.offset, run.len);
+		}
+		w->has_part = layout_next(&w->walk, &w->part);
+		w->walking = w->has_part;
+	}
+	return w->has_part;
 }
 
 /* Fetch the blocks that were reserved, as far as that goes well. */
 static enum web_seed_answer fetch(struct web_seed *w)
 {
-	const struct metainfo *m = w->all->st->m;
 	enum web_seed_answer answer = WEB_SEED_GOOD;
-	struct layout_part part;
 
-	w->needless = false;
-	w->filled = 0;
-	while (answer == WEB_SEED_GOOD && w->peer.pick.asked_count > 0 &&
-		of_use(w)) {
-		struct block_run run = block_run_first(
-			m, w->peer.pick.asked, w->peer.pick.asked_count);
-		struct layout_walk walk = layout_walk(m, run.offset, run.len);
-
-		while (answer == WEB_SEED_GOOD && of_use(w) &&
-			layout_next(&walk, &part))
-			answer = fetch_part(w, &part);
+	while (answer == WEB_SEED_GOOD && of_use(w) && find_part(w)) {
+		w->has_part = false;
+		answer = fetch_part(w, &w->part);
 	}
 	return answer;
+}
+
+/* A server without ranges goes on with the file that was asked for, and had
+ * better not begin with it again: so here there is no hurry to give up. */
+static bool next_of_file(void *ctx, uint64_t at, struct web_seed_request *ret)
+{
+	struct web_seed *w = ctx;
+
+	if (!find_part(w)) {
+		end_turn(w, WEB_SEED_GOOD);
+		while (goes_on(w) && !is_banned(w) && !begin_turn(w))
+			wait_for_news(w);
+	}
+	if (!find_part(w) || w->part.file != w->file || w->part.offset < at)
+		return false;
+	w->has_part = false;
+	*ret = (struct web_seed_request){w->part.offset, w->part.len,
+		w->all->st->m->files[w->file].length};
+	return true;
 }
 
 /* ---- what it has ---- */
@@ -379,66 +487,16 @@ static bool do_without(struct web_seed *w)
 
 /* ---- one web seed, from start to end ---- */
 
-static void adapt_batch(struct web_seed *w, size_t fetched, uint64_t took_ms)
-{
-	if (took_ms < QUICK_MS && fetched == w->batch &&
-		w->batch < w->all->max_batch)
-		w->batch *= 2;
-	else if (took_ms > SLOW_MS && w->batch > MIN_BATCH)
-		w->batch /= 2;
-}
-
-/* Towards the end fewer and fewer, since what one has reserved the others will
- * ask for too when nothing else is left. */
-static size_t batch_now(const struct web_seed *w)
-{
-	const struct session_torrent *st = w->all->st;
-	uint64_t left = torrent_wanted_bytes(st->torrent) -
-		torrent_have_bytes(st->torrent);
-	uint64_t share = left / BLOCK_SIZE / MAX_AT_ONCE;
-	uint64_t rate = rate_limit_rate(st->session->download_limit);
-
-	if (share < FIRST_BATCH)
-		share = FIRST_BATCH;
-	/* A second's worth: the rest would wait in sockets, ours and its. */
-	if (rate > 0 && share > rate / BLOCK_SIZE)
-		share = rate / BLOCK_SIZE > 0 ? rate / BLOCK_SIZE : 1;
-	return share < w->batch ? (size_t)share : w->batch;
-}
-
 /* Reserve some blocks and fetch them. */
 static enum web_seed_answer take_turn(struct web_seed *w)
 {
-	struct torrent *t = w->all->st->torrent;
-	struct picker_peer *pick = &w->peer.pick;
-
-	w->turn_ms = clock_ms();
-	size_t count = torrent_reserve(t, &w->peer, w->blocks, batch_now(w));
-
-	if (count == 0) {
+	if (!begin_turn(w)) {
 		wait_for_news(w);
 		return WEB_SEED_GOOD;
 	}
-	block_run_sort(w->blocks, count);
-	pick->asked = w->blocks;
-	pick->asked_count = count;
 	enum web_seed_answer answer = fetch(w);
-	if (pick->asked_count > 0)
-		torrent_release(t, &w->peer, pick->asked, pick->asked_count,
-			answer != WEB_SEED_GOOD);
-	else
-		adapt_batch(w, count, clock_ms() - w->turn_ms);
-	if (pick->asked_count == 0)
-		did_well(w);
-	pick->asked_count = 0;
+	end_turn(w, answer);
 	return answer;
-}
-
-/* Also of what was judged while it was not in use. */
-static bool is_banned(const struct web_seed *w)
-{
-	return torrent_peer_corrupt(&w->peer) ||
-		(w->all->st->banned_web_seeds & 1U << w->place) != 0;
 }
 
 /* Use it until it is not wanted, fails, or is found to be none.  Returns why,
@@ -452,6 +510,7 @@ static const char *converse(struct web_seed *w)
 		}
 		switch (take_turn(w)) {
 		case WEB_SEED_GOOD:
+		case WEB_SEED_WHOLE: /* web_transfer makes it GOOD */
 			break;
 		case WEB_SEED_LACKS:
 			if (do_without(w))
@@ -481,6 +540,8 @@ static void use(struct web_seed *w, size_t place)
 	w->batch = FIRST_BATCH;
 	w->lacks = 0;
 	w->told_lack = false;
+	w->reserved = 0;
+	w->may_pass_over = st->m->length;
 	w->peer = (struct torrent_peer){.wake_fd = w->wake_fd};
 	w->peer.pick.address = web_seed_place_address(place);
 	w->transfer = web_transfer_create(&(struct web_transfer_options){
@@ -491,6 +552,7 @@ static void use(struct web_seed *w, size_t place)
 		.ctx = w,
 		.of_use = of_use,
 		.take = take_answer,
+		.next = next_of_file,
 	});
 	if (w->transfer &&
 		bitfield_init(&w->peer.pick.has, st->m->piece_count)) {

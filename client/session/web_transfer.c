@@ -37,6 +37,11 @@ struct request {
 	bool has_range;
 	struct content_range range;
 
+	bool whole;  /* all of the file comes, and ... */
+	uint64_t at; /* ... so much of it has */
+	bool enough; /* no more of that is wanted */
+	uint64_t *may_pass_over;
+
 	bool judged;
 	enum web_seed_answer answer; /* of the whole request, in the end */
 	struct error why;            /* unless it is good */
@@ -99,15 +104,21 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
 static enum web_seed_answer judge(struct web_transfer *t)
 {
 	struct request *r = &t->request;
-	long status = 0;
+	struct web_seed_head head = {
+		.has_range = r->has_range, .range = r->range, .len = -1};
+	curl_off_t len = -1;
 
-	if (!r->judged) {
-		(void)curl_easy_getinfo(
-			t->curl, CURLINFO_RESPONSE_CODE, &status);
-		r->answer = web_seed_judge(&r->asked, status,
-			r->has_range ? &r->range : NULL, &r->why);
-		r->judged = true;
-	}
+	if (r->judged)
+		return r->answer;
+	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &head.status);
+	(void)curl_easy_getinfo(
+		t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &len);
+	head.len = len;
+	r->answer = web_seed_judge(&r->asked, &head, &r->why);
+	r->judged = true;
+	r->whole = r->answer == WEB_SEED_WHOLE;
+	if (r->whole)
+		r->answer = WEB_SEED_GOOD;
 	return r->answer;
 }
 
@@ -122,8 +133,8 @@ static bool within_limit(struct web_transfer *t, size_t len)
 	if (rate_limit_rate(limit) == 0)
 		return true;
 	if (t->allowed < len)
-		t->allowed += rate_limit_take(
-			limit, &t->turn, now, r->left - t->allowed, &wait_ms);
+		t->allowed += rate_limit_take(limit, &t->turn, now,
+			(len > r->left ? len : r->left) - t->allowed, &wait_ms);
 	if (t->allowed < len) {
 		if (r->resume_ms == 0)
 			atomic_fetch_add(t->options.limited, 1);
@@ -134,6 +145,49 @@ static bool within_limit(struct web_transfer *t, size_t len)
 	return true;
 }
 
+/* Of a file that comes as a whole: what is wanted of these bytes.  False: end
+ * the transfer. */
+static bool pick_out(struct web_transfer *t, const char *bytes, size_t len)
+{
+	struct request *r = &t->request;
+
+	while (len > 0 && !r->enough) {
+		bool before = r->at < r->asked.offset;
+		uint64_t most = before ? r->asked.offset - r->at : r->left;
+		size_t part = len < most ? len : (size_t)most;
+
+		if (before && part > *r->may_pass_over)
+			return refuse(
+				r, WEB_SEED_LACKS, "it does not serve ranges");
+		if (before)
+			*r->may_pass_over -= part;
+		else if (!t->options.take(t->options.ctx, bytes, part))
+			return refuse(r, WEB_SEED_LATER, "out of memory");
+		else
+			r->left -= part;
+		r->at += part;
+		bytes += part;
+		len -= part;
+		if (r->left > 0)
+			continue;
+		r->enough = !of_use(t) ||
+			!t->options.next(t->options.ctx, r->at, &r->asked);
+		r->left = r->enough ? 0 : r->asked.len;
+	}
+	return !r->enough;
+}
+
+static bool take(struct web_transfer *t, const char *bytes, size_t len)
+{
+	struct request *r = &t->request;
+
+	if (r->whole)
+		return pick_out(t, bytes, len);
+	r->left -= len;
+	return t->options.take(t->options.ctx, bytes, len) ||
+		refuse(r, WEB_SEED_LATER, "out of memory");
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
 	struct web_transfer *t = ctx;
@@ -142,20 +196,17 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 
 	if (judge(t) != WEB_SEED_GOOD || !of_use(t))
 		return 0;
-	if (len > r->left)
+	if (len > r->left && !r->whole)
 		return refuse(
 			r, WEB_SEED_NEVER, "it sends more than was asked for");
 	if (!within_limit(t, len))
 		return CURL_WRITEFUNC_PAUSE;
-	r->left -= len;
 	r->moved += len;
 	if (r->moved >= STALL_BYTES) {
 		r->moved = 0;
 		r->moved_ms = clock_ms();
 	}
-	if (!t->options.take(t->options.ctx, bytes, len))
-		return refuse(r, WEB_SEED_LATER, "out of memory");
-	return len;
+	return take(t, bytes, len) ? len : 0;
 }
 
 /* Under a limit the server must not send ahead of what we read, as far as the
@@ -289,18 +340,20 @@ static void fetch(struct web_transfer *t, const char *url)
 
 	if (r->judged && r->answer != WEB_SEED_GOOD)
 		return;
-	if (code != CURLE_OK && !of_use(t))
+	if (r->enough || (code != CURLE_OK && !of_use(t)))
 		r->answer = WEB_SEED_GOOD; /* as far as it came */
 	else
 		conclude(t, code);
 }
 
 enum web_seed_answer web_transfer_run(struct web_transfer *t, const char *url,
-	const struct web_seed_request *request, struct error *err)
+	const struct web_seed_request *request, uint64_t *may_pass_over,
+	struct error *err)
 {
 	t->request = (struct request){
 		.asked = *request,
 		.left = request->len,
+		.may_pass_over = may_pass_over,
 		.moved_ms = clock_ms(),
 	};
 	fetch(t, url);

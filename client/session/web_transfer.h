@@ -32,6 +32,9 @@ struct web_transfer_options {
 	bool (*of_use)(void *ctx);
 	/* The next bytes.  False: out of memory. */
 	bool (*take)(void *ctx, const char *bytes, size_t len);
+	/* A server without ranges sends all of the file: which stretch of it is
+	 * wanted next, at or after `at`?  False: none. */
+	bool (*next)(void *ctx, uint64_t at, struct web_seed_request *ret);
 };
 
 /* NULL: out of memory. */
@@ -41,10 +44,14 @@ struct web_transfer *web_transfer_create(
 /* NULL is allowed. */
 void web_transfer_destroy(struct web_transfer *t);
 
-/* Fetch a stretch of the file at `url`.  WEB_SEED_GOOD: all of it was taken, or
- * it was of no use any more.  Else `err` says why not, in few words. */
+/* Fetch a stretch of the file at `url`; and what next() names, from a server
+ * that sends all of it.  For such ones as many bytes are passed over as
+ * `may_pass_over` allows, which become less: WEB_SEED_LACKS when it is spent.
+ * WEB_SEED_GOOD: all was taken, or it was of no use any more.  Else `err` says
+ * why not, in few words. */
 enum web_seed_answer web_transfer_run(struct web_transfer *t, const char *url,
-	const struct web_seed_request *request, struct error *err);
+	const struct web_seed_request *request, uint64_t *may_pass_over,
+	struct error *err);
 
 /* How long the last answer asked us to stay away (Retry-After, RFC 9110,
  * 10.2.3); 0: it did not. */

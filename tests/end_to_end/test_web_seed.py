@@ -224,7 +224,7 @@ def long_headers(handler, path, data, first, last):
     handler.wfile.write(b"HTTP/1.1 206 Partial Content\r\n" + b"X-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n" * 20_000)
 
 
-@pytest.mark.parametrize("answer", [whole, other_range, no_content_range, other_length, gone, unsatisfiable, elsewhere,
+@pytest.mark.parametrize("answer", [other_range, no_content_range, other_length, gone, unsatisfiable, elsewhere,
                                     in_circles, too_much, long_headers])
 def test_who_does_not_answer_the_question_is_not_asked_again(lab, web, thing, answer):
     server = web(thing.parent, answer=answer)
@@ -294,11 +294,35 @@ def test_a_server_that_has_none_of_many_files_is_soon_left_alone(lab, web):
     assert len(leech.all("warning")) == 2
 
 
-def test_a_small_file_may_come_whole_from_a_server_without_ranges(lab, web):
-    content = lab.noise_file("source/thing", 100_000)
+@pytest.mark.parametrize("many", [False, True], ids=["one file", "many"])
+def test_from_a_server_without_ranges_each_file_is_fetched_once(lab, web, many):
+    files = {"a": noise(5_000_001, 1), "b": noise(100_000, 2), "c": noise(3_000_000, 3)}
+    content = lab.write("source/thing", files if many else noise(20_000_001))
     server = web(content.parent, answer=whole)
     torrent = lab.torrent(content, PIECE, **{"url-list": server.url})
-    finish_equal(lab.leech(torrent, lab.path("out")), content, lab.path("out"))
+    leech = lab.leech(torrent, lab.path("out"))
+    finish_equal(leech, content, lab.path("out"))
+    assert len(server.requests) == (3 if many else 1)
+
+
+def test_a_server_without_ranges_beside_a_peer(lab, web):
+    """What the peer has given is passed over, but it does not begin again and again."""
+    content = lab.noise_file("source/thing", 20_000_001)
+    server = web(content.parent, answer=whole)
+    torrent = lab.torrent(content, PIECE, **{"url-list": server.url})
+    seed = lab.seed(torrent, content, "--upload-limit", "2M")
+    leech = lab.leech(torrent, lab.path("out"), "--download-limit", "8M", peers=[seed])
+    finish_equal(leech, content, lab.path("out"))
+    assert leech.find("piece", lambda e: e.get("peer") == "[100::1]:0")
+    assert len(server.requests) < 10
+
+
+def test_a_whole_file_of_another_length_is_not_taken(lab, web, thing):
+    server = web(thing.parent, answer=lambda handler, path, data, first, last: reply(handler, 200, data + b"x"))
+    torrent = lab.torrent(thing, PIECE, **{"url-list": server.url})
+    leech = lab.leech(torrent, lab.path("out"))
+    leech.wait_for("warning", lambda e: "another length" in e["message"])
+    assert leech.find("progress", lambda e: e["downloaded"]) is None
 
 
 @pytest.mark.parametrize("wait, headers", [(5, {}), (5, {"Retry_After": "2"}), (7, {"Retry_After": "7"})])
