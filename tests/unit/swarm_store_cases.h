@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared/announce.h"
 #include "tracker/swarm_store.h"
@@ -35,15 +36,31 @@ static struct announce nth(unsigned swarm, unsigned n)
 	return a;
 }
 
+/* Whether to ask once more a store that is out of reach for a moment, since the
+ * machine is busy: announces and scrapes may be repeated. */
+static bool again(unsigned *tries)
+{
+	enum { TRIES = 100, PAUSE_US = 100 * 1000 };
+
+	if (++*tries >= TRIES)
+		return false;
+	usleep(PAUSE_US);
+	return true;
+}
+
 static struct swarm_reply tell(
 	struct swarm_store *store, const struct announce *a, uint64_t now_s)
 {
 	struct swarm_reply reply;
 	struct error err = {""};
+	unsigned tries = 0;
+	bool ok;
 
 	memset(&reply, 0xff, sizeof(reply));
-	cr_assert(swarm_store_announce(store, a, now_s, &reply, &err), "%s",
-		err.text);
+	do
+		ok = swarm_store_announce(store, a, now_s, &reply, &err);
+	while (!ok && again(&tries));
+	cr_assert(ok, "%s", err.text);
 	return reply;
 }
 
@@ -51,9 +68,14 @@ static struct swarm_counts ask(struct swarm_store *store, unsigned swarm)
 {
 	struct announce a = peer_of(swarm, "1.1.1.1:1");
 	struct swarm_counts counts;
-	struct error err;
+	struct error err = {""};
+	unsigned tries = 0;
+	bool ok;
 
-	cr_assert(swarm_store_scrape(store, &a.info_hash, 1, &counts, &err));
+	do
+		ok = swarm_store_scrape(store, &a.info_hash, 1, &counts, &err);
+	while (!ok && again(&tries));
+	cr_assert(ok, "%s", err.text);
 	return counts;
 }
 

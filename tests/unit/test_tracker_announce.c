@@ -206,8 +206,8 @@ Test(tracker_announce, pages_show_the_figures)
 	page_status_write(&figures, &page);
 	buffer_append(&page, "", 1);
 	cr_assert_not(page.failed);
-	cr_expect(strstr((char *)page.bytes, "id=\"n-swarms\">11</dd>"));
-	cr_expect(strstr((char *)page.bytes, "id=\"n-peers\">55</dd>"));
+	cr_expect(strstr((char *)page.bytes, "id=\"n-swarms\">11</span>"));
+	cr_expect(strstr((char *)page.bytes, "id=\"n-peers\">55</span>"));
 	buffer_finish(&page);
 
 	buffer_init(&page, 16 * 1024);
@@ -245,8 +245,10 @@ Test(tracker_announce, pages_say_what_a_store_does_not_know)
 	buffer_init(&page, 16 * 1024);
 	page_status_write(&figures, &page);
 	buffer_append(&page, "", 1);
-	cr_expect(strstr((char *)page.bytes, "id=\"n-swarms\">not known</dd>"));
-	cr_expect(strstr((char *)page.bytes, "id=\"n-peers\">not known</dd>"));
+	cr_expect(
+		strstr((char *)page.bytes, "id=\"n-swarms\">not known</span>"));
+	cr_expect(
+		strstr((char *)page.bytes, "id=\"n-peers\">not known</span>"));
 	buffer_finish(&page);
 
 	buffer_init(&page, 16 * 1024);
