@@ -44,6 +44,8 @@ python xdist python3-pytest-xdist
 python libtorrent python3-libtorrent
 command aria2c aria2
 command transmission-cli transmission-cli
+command rtorrent rtorrent ?
+command ctorrent ctorrent ?
 command mktorrent mktorrent
 command opentracker opentracker
 command nginx nginx ?

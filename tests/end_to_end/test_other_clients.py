@@ -98,8 +98,25 @@ def libtorrent(mode, torrent, folder, address, port, work, script):
     return [sys.executable, str(Path(__file__).with_name("libtorrent_peer.py")), mode, str(torrent), str(folder), address, str(port)]
 
 
-OTHERS = {"aria2": aria2, "transmission": transmission, "libtorrent": libtorrent}
-THERE = {"aria2": shutil.which("aria2c"), "transmission": shutil.which("transmission-cli"), "libtorrent": importlib.util.find_spec("libtorrent"),
+def rtorrent(mode, torrent, folder, address, port, work, script):
+    (work / "session").mkdir()
+    config = work / "rtorrent.rc"
+    config.write_text("\n".join([
+        "session.path.set=%s" % (work / "session"), "directory.default.set=%s" % folder, "network.bind_address.set=" + address,
+        "network.port_range.set=%d-%d" % (port, port), "dht.mode.set=disable", "protocol.pex.set=no", "trackers.use_udp.set=no",
+        "system.daemon.set=true", "method.set_key=event.download.finished,done,\"execute={%s}\"" % script,
+        "schedule2=load,0,0,\"load.start=%s\"" % torrent, ""]))
+    return ["rtorrent", "-n", "-o", "import=%s" % config]
+
+
+def ctorrent(mode, torrent, folder, address, port, work, script):
+    last = ["-f", "-e", "1"] if mode == "seed" else ["-e", "0"]
+    name = bdecode(Path(torrent).read_bytes())[b"info"][b"name"].decode()
+    return ["ctorrent", "-i", address, "-p", str(port), "-E", "0:0", *last, "-s", str(folder / name), str(torrent)]
+
+
+OTHERS = {"aria2": aria2, "transmission": transmission, "libtorrent": libtorrent, "rtorrent": rtorrent, "ctorrent": ctorrent}
+THERE = {"rtorrent": shutil.which("rtorrent"), "ctorrent": shutil.which("ctorrent"), "aria2": shutil.which("aria2c"), "transmission": shutil.which("transmission-cli"), "libtorrent": importlib.util.find_spec("libtorrent"),
          "mktorrent": shutil.which("mktorrent"), "transmission-create": shutil.which("transmission-create")}
 
 
@@ -120,7 +137,8 @@ def contents(lab):
             lab.write("source/folder", {"a b.txt": noise(100000), "кит/x": noise(65536 * 3), "z": noise(1)})]
 
 
-CLIENTS = [pytest.param("aria2"), pytest.param("libtorrent"), pytest.param("transmission", marks=pytest.mark.slow)]
+CLIENTS = [pytest.param("aria2"), pytest.param("libtorrent"), pytest.param("rtorrent"), pytest.param("ctorrent", marks=pytest.mark.slow),
+           pytest.param("transmission", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
