@@ -137,14 +137,17 @@ enum web_seed_answer web_seed_judge(const struct web_seed_request *request,
 		error_set(err, "HTTP %ld", status);
 		return may_pass(status) ? WEB_SEED_LATER : WEB_SEED_LACKS;
 	}
+	/* First, since the end of a file that has become shorter is the end of
+	 * the range, too. */
+	if (head->has_range && range->total != UINT64_MAX &&
+		range->total != request->file_len) {
+		error_set(err, "its file has another length");
+		return WEB_SEED_LACKS;
+	}
 	if (!head->has_range || range->first != request->offset ||
 		range->last - range->first != request->len - 1) {
 		error_set(err, "it sends another range than was asked for");
 		return WEB_SEED_NEVER;
-	}
-	if (range->total != UINT64_MAX && range->total != request->file_len) {
-		error_set(err, "its file has another length");
-		return WEB_SEED_LACKS;
 	}
 	return WEB_SEED_GOOD;
 }

@@ -169,6 +169,8 @@ Test(web_seed_url, only_what_was_asked_for_is_an_answer)
 		{{1, 10, 20}, {206, true, {0, 9, 20}, 10}, WEB_SEED_NEVER},
 		{{0, 10, 20}, {206, false, {0}, 10}, WEB_SEED_NEVER},
 		{{0, 10, 20}, {206, true, {0, 9, 21}, 10}, WEB_SEED_LACKS},
+		{{10, 10, 20}, {206, true, {10, 18, 19}, 9}, WEB_SEED_LACKS},
+		{{10, 10, 20}, {206, true, {10, 18, 20}, 9}, WEB_SEED_NEVER},
 		{{0, 20, 20}, {200, false, {0}, 20}, WEB_SEED_WHOLE},
 		{{0, 10, 20}, {200, false, {0}, 20}, WEB_SEED_WHOLE},
 		{{10, 10, 20}, {200, true, {0, 0, 1}, 20}, WEB_SEED_WHOLE},
