@@ -422,10 +422,11 @@ static void tell_stall(
 				.counts = facts.sources.counts}});
 }
 
-static double smooth(double before, double now, double seconds)
+/* `alone`: nobody is there any more, so that nothing is to be expected. */
+static double smooth(double before, double now, double seconds, bool alone)
 {
-	if (before <= 0)
-		return now; /* what begins is shown as it is */
+	if (before <= 0 || (alone && now <= 0))
+		return now; /* what begins or ends is shown as it is */
 
 	double weight = seconds / (seconds + RATE_SECONDS / 2.0);
 
@@ -448,10 +449,11 @@ static void tell_progress(
 	if (!session_torrent_open(st))
 		return;
 	uint64_t done = torrent_have_bytes(st->torrent);
+	bool alone = counts.connected == 0;
 	w->down = smooth(w->down,
-		(double)(downloaded - w->downloaded) / seconds, seconds);
-	w->up = smooth(
-		w->up, (double)(uploaded - w->uploaded) / seconds, seconds);
+		(double)(downloaded - w->downloaded) / seconds, seconds, alone);
+	w->up = smooth(w->up, (double)(uploaded - w->uploaded) / seconds,
+		seconds, alone);
 	w->downloaded = downloaded;
 	w->uploaded = uploaded;
 	torrent_map(st->torrent, map, PROGRESS_MAP_CELLS);
