@@ -71,7 +71,7 @@ class RedisServer:
 
 def cluster_of_three(lab):
     """Three masters that share all slots."""
-    masters = [RedisServer(lab, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(free_port())) for _ in range(3)]
+    masters = [RedisServer(lab, "--cluster-enabled", "yes", "--cluster-node-timeout", "20000", "--cluster-port", str(free_port())) for _ in range(3)]
     made = subprocess.run(["redis-cli", "--cluster", "create", *("127.0.0.1:%d" % m.port for m in masters), "--cluster-yes"],
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=patience(60))
     assert made.returncode == 0, made.stdout.decode() + made.stderr.decode()
