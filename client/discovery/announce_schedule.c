@@ -164,6 +164,17 @@ static uint64_t regular_ms(
 	return earlier(s->due_ms, t->knows_us ? s->hungry_ms : s->others_ms);
 }
 
+/* Which of two that are due at the same time; else their order counts. */
+static bool goes_before(const struct announce_schedule *s,
+	const struct tracker *a, const struct tracker *b)
+{
+	if (a->turns != b->turns)
+		return a->turns < b->turns;
+	/* Who is hungry hears more by going round. */
+	return s->hungry && a->knows_us && b->knows_us &&
+		a->answered_ms < b->answered_ms;
+}
+
 /* The tracker whom the regular announce is to ask, and when. */
 static struct choice next_regular(struct announce_schedule *s, uint64_t now_ms)
 {
@@ -179,7 +190,7 @@ static struct choice next_regular(struct announce_schedule *s, uint64_t now_ms)
 			continue;
 		if (at < best.at_ms ||
 			(best.tracker != NULL && at == best.at_ms &&
-				t->turns < best.tracker->turns))
+				goes_before(s, t, best.tracker)))
 			best = (struct choice){t, at, false};
 	}
 	return best;

@@ -16,7 +16,8 @@
  * front of its tier, and all is quiet until its interval is over (BEP 12).  One
  * that has not answered after 3 s is waited for, but the next one has its turn
  * meanwhile: a tracker that hangs holds up no other.  While no peers are to be
- * had, those are asked too that have not been, one every 20 s.
+ * had, those are asked too that have not been, one every 20 s, and then all in
+ * turn.
  *
  * A tracker that fails waits 15 s, doubling to 1 h, or as long as it says
  * (BEP 31), and whatever trackers say there are never more than 4 announces

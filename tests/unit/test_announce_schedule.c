@@ -465,9 +465,13 @@ Test(announce_schedule, the_hungry_ask_those_that_do_not_know_us_too)
 		{20, 0, 1, ANNOUNCE_STARTED, FAILED, 0, 0},
 		{20, 0, 2, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
 		{40, 0, 1, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
-		/* All know us by now. */
+		/* All know us by now, and have their turns. */
 		{100, 0, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
-		{1000, SATED, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
+		{160, 0, 2, ANNOUNCE_NONE, ANSWERED, 900, 0},
+		{220, 0, 1, ANNOUNCE_NONE, ANSWERED, 900, 0},
+		{280, 0, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
+		{1180, SATED, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
+		{2080, 0, 0, ANNOUNCE_NONE, ANSWERED, 900, 0},
 	};
 	struct announce_schedule *s = schedule((unsigned[]){0, 1, 2}, 3);
 
