@@ -23,7 +23,7 @@ enum {
 
 	/* A connection whose request is as long as any, and does not end: all
 	 * of them at most an eighth of the machine. */
-	CONNECTION_BYTES = 40 * 1024,
+	CONNECTION_BYTES = 24 * 1024,
 	CONNECTIONS_SHARE = 8,
 };
 

@@ -66,10 +66,10 @@ Test(machine, connections_go_by_descriptors_and_by_memory)
 		/* and 2 more with Redis */
 		{{1, 2, true}, 25, 64, false, 0},
 		{{1, 2, true}, 26, 64, true, 2},
-		/* 40 KiB each in an eighth */
+		/* 24 KiB each in an eighth */
 		{{1, 1, false}, 65536, 64, true, 65520},
-		{{1, 1, false}, 65536, 1, true, 3276},
-		{{2, 1, false}, 65536, 1, true, 1638},
+		{{1, 1, false}, 65536, 1, true, 5461},
+		{{2, 1, false}, 65536, 1, true, 2730},
 		{{2, 4, false}, 65536, 0, true, 4}, /* no less than threads */
 	};
 
