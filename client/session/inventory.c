@@ -122,6 +122,7 @@ static void fail_incomplete(
 {
 	const struct metainfo *m = st->m;
 	const char *root = storage_root_path(st->storage);
+	char file[STORAGE_SHOWN_SIZE] = "";
 	uint32_t piece = 0;
 	struct error err;
 
@@ -141,8 +142,8 @@ static void fail_incomplete(
 	struct layout_part part = {.file = LAYOUT_NO_FILE};
 	while (part.file == LAYOUT_NO_FILE && layout_next(&walk, &part))
 		;
-	const char *file =
-		part.file == LAYOUT_NO_FILE ? "" : m->files[part.file].path;
+	if (part.file != LAYOUT_NO_FILE)
+		storage_file_path(st->storage, part.file, file);
 	error_set(&err,
 		"%s: %u of %u pieces are missing or damaged, first in %s "
 		"(--partial seeds what is there)",

@@ -47,6 +47,7 @@ static bool is_suspect(struct serving *s, uint32_t piece)
 static bool unchanged(struct session_torrent *st, uint64_t offset, size_t len)
 {
 	struct serving *s = &st->serving;
+	char path[STORAGE_SHOWN_SIZE];
 	size_t file;
 
 	pthread_mutex_lock(&s->lock);
@@ -63,7 +64,8 @@ static bool unchanged(struct session_torrent *st, uint64_t offset, size_t len)
 	storage_remember(st->storage);
 	session_torrent_warn(st,
 		"%s: %s changed while it is shared; checking again",
-		storage_root_path(st->storage), st->m->files[file].path);
+		storage_root_path(st->storage),
+		storage_file_path(st->storage, file, path));
 	return false;
 }
 

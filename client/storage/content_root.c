@@ -21,8 +21,8 @@ const char *content_root_shown_path(
 {
 	char whole[2 * PATH_MAX];
 
-	snprintf(
-		whole, sizeof(whole), "%s%s%s", root, path[0] ? "/" : "", path);
+	snprintf(whole, sizeof(whole), "%s%s%s", root,
+		root[0] && path[0] ? "/" : "", path);
 
 	size_t len = strlen(whole);
 	if (len <= SHOWN_PATH_MAX)

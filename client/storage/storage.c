@@ -16,11 +16,14 @@
 
 enum { MOVE_CHUNK = 256 * 1024 };
 
+static_assert((int)STORAGE_SHOWN_SIZE == (int)SHOWN_PATH_SIZE, "one size");
+
 struct storage {
 	/* All set once, before several threads use it. */
 	const struct metainfo *m;
 	enum storage_mode mode;
 	struct content_root root;
+	char shown[SHOWN_PATH_SIZE]; /* its path */
 	struct content_files *files;
 	const uint8_t *selected;    /* NULL: all */
 	struct parts_file *parts;   /* NULL: there is and will be none */
@@ -61,6 +64,7 @@ bool storage_open(const struct metainfo *m, const char *folder,
 		free(s);
 		return false;
 	}
+	content_root_shown_path(s->root.path, "", s->shown);
 	s->files = content_files_open(&s->root);
 	if (!s->files) {
 		storage_close(s);
@@ -578,6 +582,12 @@ void storage_unlock(struct storage *s)
 		content_root_unlock(&s->root);
 }
 
-const char *storage_root_path(const struct storage *s) { return s->root.path; }
+const char *storage_root_path(const struct storage *s) { return s->shown; }
+
+const char *storage_file_path(
+	const struct storage *s, size_t index, char ret[STORAGE_SHOWN_SIZE])
+{
+	return content_root_shown_path("", s->m->files[index].path, ret);
+}
 
 int storage_folder_fd(const struct storage *s) { return s->root.folder_fd; }

@@ -130,8 +130,12 @@ bool storage_unchanged(
 bool storage_next_data(
 	struct storage *s, uint64_t offset, uint64_t end, uint64_t *ret_offset);
 
-/* "folder/name", for messages; and the path of file `index` below it. */
+/* "folder/name" for messages: escaped, and not too long.  And the path of file
+ * `index` below it. */
+enum { STORAGE_SHOWN_SIZE = 200 };
 const char *storage_root_path(const struct storage *s);
+const char *storage_file_path(
+	const struct storage *s, size_t index, char ret[STORAGE_SHOWN_SIZE]);
 
 /* An open descriptor of the folder that holds the root, for the resume file; it
  * stays the storage's. */

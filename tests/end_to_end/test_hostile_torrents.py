@@ -244,6 +244,24 @@ def test_a_very_long_name_is_cut_with_its_extension_or_refused(lab):
         assert len(leech.stderr.splitlines()) == 1, leech.tail()
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "\u20ac" * 85, "x" * 251 + ".iso"], ids=["one byte each", "three bytes each", "extension"])
+def test_a_long_name_leaves_room_for_the_reason(lab, name):
+    data = noise(100)
+    made = Torrent(lab.path("x.torrent"), {"info": {"name": name, "piece length": 2 * BLOCK, "length": 100, "pieces": piece_hashes(data, 2 * BLOCK)}})
+    stopped = lab.leech(made, lab.path("out"))
+    stopped.wait_for("checked")
+    assert stopped.terminate() == 1 and stopped.stderr == "tbt-client: %s: stopped before it was complete" % name
+    folder = "/".join(["d" * 200] * 18)
+    lab.path(folder).mkdir(parents=True)
+    seed = lab.command("seed", made.path, "--file", lab.path(folder) / name, *loopback())
+    assert seed.refused and "--file says where the content is" in seed.err, seed
+    (lab.path(folder) / name).write_bytes(bytes(100))
+    leeching = lab.leech(made, lab.path(folder))
+    leeching.wait_for("checked")
+    second = lab.command("leech", made.path, "--output", lab.path(folder), *loopback())
+    assert second.refused and second.err.endswith(": in use by another tbt-client"), second
+
+
 def test_symlinks_and_executables_of_a_torrent_are_not_made(lab):
     victim = lab.write("victim", b"mine")
     data = noise(200)
