@@ -128,6 +128,16 @@ def test_who_shares_an_address_with_a_liar_is_not_taken_for_one(lab, how):
     assert swarm.data == (swarm.out / "thing").read_bytes()
 
 
+def test_five_liars_at_the_address_of_an_honest_peer(lab):
+    """After the third all there have to go, but the honest one was named by the user, and comes back."""
+    swarm = Swarm(lab, 3 * MIB)
+    liars = [swarm.seeder(66, answer=fakepeer.corrupt) for _ in range(5)]
+    good = swarm.seeder(66, rate=MIB)
+    leech = swarm.leech(*liars, good)
+    swarm.finish(leech, timeout=30)
+    assert {e["address"] for e in leech.all("peer", lambda e: e["state"] == "banned")} <= {liar.address for liar in liars}
+
+
 def announce(tracker, torrent, peer):
     """As the peer itself would: a tracker believes the address a query comes from."""
     query = urllib.parse.urlencode({"info_hash": torrent.info_hash, "peer_id": fakepeer.new_peer_id(), "port": peer.port,
