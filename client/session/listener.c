@@ -82,6 +82,10 @@ bool listener_open(struct listener **ret, const struct endpoint *bind,
 			return true;
 		}
 	}
+	if (first < last && errno == EADDRINUSE)
+		error_set(err,
+			"ports %u to %u: all in use (--port 0 is any free one)",
+			first, last);
 	listener_destroy(l);
 	return false;
 }

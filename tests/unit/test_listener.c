@@ -123,6 +123,25 @@ Test(listener, says_which_port_is_in_use)
 	listener_destroy(l);
 }
 
+Test(listener, says_what_helps_when_all_ports_are_in_use)
+{
+	struct endpoint next = at("127.0.0.1:0"), bound;
+	int taken, taken_too;
+	uint16_t port = occupy("127.0.0.1:0", &taken);
+	struct listener *l = NULL;
+	struct error err;
+
+	next.port = (uint16_t)(port + 1);
+	if (port == UINT16_MAX ||
+		!net_listen(&next, 1, &taken_too, &bound, &err))
+		cr_skip_test("no two ports in a row");
+	cr_assert_not(listener_open(&l, NULL, port, next.port, &err));
+	cr_expect(strstr(err.text, "all in use (--port 0 ") != NULL, "%s",
+		err.text);
+	close(taken);
+	close(taken_too);
+}
+
 Test(listener, refuses_an_address_that_is_not_ours)
 {
 	struct endpoint bind = at("192.0.2.1:0");
