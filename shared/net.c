@@ -26,6 +26,16 @@ static void set_flag(int fd, int level, int option)
 	(void)setsockopt(fd, level, option, &on, sizeof(on));
 }
 
+static void set_up(int fd)
+{
+	int unsent = NET_UNSENT;
+
+	set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+	/* A preference, too. */
+	(void)setsockopt(
+		fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 /* One listener.  `at` afterwards says where it is. */
 static bool listen_at(struct endpoint *at, int backlog, bool first, bool shared,
 	int *ret_fd, struct error *err)
@@ -199,7 +209,7 @@ int net_dial(const struct endpoint *to, const struct endpoint *from,
 	}
 	if (!set_blocking(fd))
 		goto fail;
-	set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+	set_up(fd);
 	return fd;
 
 fail:
@@ -221,7 +231,7 @@ int net_accept(int listener, struct endpoint *ret)
 		errno = EAFNOSUPPORT;
 		return -1;
 	}
-	set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+	set_up(fd);
 	*ret = from;
 	return fd;
 }

@@ -29,13 +29,16 @@ bool net_bind_udp(const struct endpoint *at, int *ret_fd, struct error *err);
 
 /* Connect to `to` from `from` (NULL, or of another family: any address; its
  * port is not used).  Gives up after `timeout_ms`, or as soon as `wake_fd` (-1:
- * none) becomes readable (which it is left).  Returns a blocking socket with
- * TCP_NODELAY, or -1 with errno (ECANCELED when woken). */
+ * none) becomes readable (which it is left).  Returns a blocking socket set up
+ * as net_accept() does it, or -1 with errno (ECANCELED when woken). */
 int net_dial(const struct endpoint *to, const struct endpoint *from,
 	unsigned timeout_ms, int wake_fd);
 
-/* accept4 for a listening socket that polled readable: TCP_NODELAY is set and
- * `ret` says who it is.  -1 with errno. */
+/* accept4 for a listening socket that polled readable: small messages leave at
+ * once (TCP_NODELAY), and the kernel takes no more than NET_UNSENT bytes beyond
+ * what is on its way (TCP_NOTSENT_LOWAT), so that whoever cancels a block may
+ * still be in time.  `ret` says who it is.  -1 with errno. */
+enum { NET_UNSENT = 1024 * 1024 };
 int net_accept(int listener, struct endpoint *ret);
 
 /* The next datagram of a UDP socket, and who sent it.  -1: there is none, or an

@@ -17,6 +17,10 @@ enum {
 	DEPTH_MS = 400,
 	MAX_ROUND_TRIP_MS = 2000,
 	WINDOW_MS = 100,
+	/* What waits longer in its queue may come sooner from another who has
+	 * it by now; but not what will leave it within so long. */
+	BACKLOG_MS = 200,
+	DUE_MS = 50,
 	OVERDUE_CHECK_MS = 1000,
 	BATCH = 64, /* requests dealt with under one lock */
 };
@@ -171,6 +175,12 @@ void asking_ask(struct asking *a, uint32_t reqq, uint64_t now_ms)
 	}
 }
 
+/* How many blocks it gives in so long. */
+static size_t blocks_in(const struct asking *a, uint64_t ms)
+{
+	return (size_t)(a->rate * ms / 1000 / BLOCK_SIZE);
+}
+
 void asking_measure(struct asking *a, uint64_t now_ms)
 {
 	uint64_t passed = now_ms - a->window_ms;
@@ -188,13 +198,14 @@ void asking_measure(struct asking *a, uint64_t now_ms)
 	a->window_ms = now_ms;
 	a->window_bytes = 0;
 
-	uint64_t cover_ms = DEPTH_MS + 2 * a->round_trip_ms;
-	uint64_t depth = a->rate * cover_ms / 1000 / BLOCK_SIZE;
+	size_t depth = blocks_in(a, DEPTH_MS + 2 * a->round_trip_ms);
 	if (depth < LEAST_DEPTH)
 		depth = LEAST_DEPTH;
 	if (depth > ASKING_MAX)
 		depth = ASKING_MAX;
-	a->depth = (size_t)depth;
+	a->depth = depth;
+	atomic_store(&a->peer->backlogged,
+		a->count > blocks_in(a, a->round_trip_ms + BACKLOG_MS));
 }
 
 /* ---- blocks ---- */
@@ -319,10 +330,22 @@ static void cancel(struct asking *a, size_t place)
 	a->late_allowed++;
 }
 
+bool asking_minds_unread(const struct asking *a)
+{
+	return atomic_load(&a->peer->backlogged) &&
+		torrent_peer_has_letters(a->peer);
+}
+
 void asking_cancel_unneeded(struct asking *a)
 {
 	size_t places[ASKING_MAX];
-	size_t count = torrent_prune(a->torrent, a->peer, places, ASKING_MAX);
+	size_t due = a->count;
+
+	if (atomic_load(&a->peer->backlogged))
+		due = blocks_in(a, a->round_trip_ms + DUE_MS) +
+			a->unread / BLOCK_SIZE + 1;
+	size_t count =
+		torrent_prune(a->torrent, a->peer, due, places, ASKING_MAX);
 
 	while (count-- > 0)
 		cancel(a, places[count]);

@@ -59,6 +59,8 @@ struct asking {
 	uint64_t overdue_ms; /* when requests were last looked through */
 	uint64_t rest_ms;    /* since when it is not asked; 0: it is */
 
+	size_t unread; /* bytes that are here, though nobody has read them */
+
 	/* What it gives us, for the depth. */
 	uint64_t rate;          /* bytes a second */
 	uint64_t round_trip_ms; /* the least from a request to its block */
@@ -131,8 +133,12 @@ void asking_unchoked(struct asking *a);
 void asking_rejected(struct asking *a, const struct block_ref *block,
 	bool choked, uint64_t now_ms);
 
-/* What others have brought meanwhile need not be sent: cancel it. */
+/* What others have brought meanwhile need not be sent, nor what others can send
+ * sooner: cancel it. */
 void asking_cancel_unneeded(struct asking *a);
+
+/* Will that look at a->unread next time? */
+bool asking_minds_unread(const struct asking *a);
 
 /* We have the whole piece now: cancel what is still under way of it. */
 void asking_have(struct asking *a, uint32_t piece);

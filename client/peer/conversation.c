@@ -149,7 +149,7 @@ static void tell_news(struct conversation *c)
 static enum conversation_verdict tells_pieces(
 	struct conversation *c, const struct wire_message *message)
 {
-	const char *wrong = piece_talk_heard(&c->pieces, message);
+	const char *wrong = piece_talk_heard(&c->pieces, message, is_open(c));
 
 	if (wrong)
 		return broken(c, wrong);

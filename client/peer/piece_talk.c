@@ -103,7 +103,7 @@ void piece_talk_we_lost(struct piece_talk *t, uint32_t piece)
 
 /* ---- what it has ---- */
 
-static const char *has_piece(struct piece_talk *t, uint32_t piece)
+static const char *has_piece(struct piece_talk *t, uint32_t piece, bool open)
 {
 	struct bitfield *has = &t->peer->pick.has;
 
@@ -112,7 +112,7 @@ static const char *has_piece(struct piece_talk *t, uint32_t piece)
 	if (bitfield_has(has, piece))
 		return NULL;
 	bitfield_set(has, piece);
-	torrent_peer_has_piece(t->torrent, t->peer, piece);
+	torrent_peer_has_piece(t->torrent, t->peer, piece, open);
 	t->useful += !bitfield_has(&t->have, piece) && is_wanted(t, piece);
 	return NULL;
 }
@@ -144,9 +144,9 @@ static const char *has_these(
 }
 
 const char *piece_talk_heard(
-	struct piece_talk *t, const struct wire_message *message)
+	struct piece_talk *t, const struct wire_message *message, bool open)
 {
-	return message->id == WIRE_HAVE ? has_piece(t, message->piece)
+	return message->id == WIRE_HAVE ? has_piece(t, message->piece, open)
 					: has_these(t, message);
 }
 

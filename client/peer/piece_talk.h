@@ -46,10 +46,10 @@ bool piece_talk_greet(struct piece_talk *t, bool told_nothing);
  * `max`, go to `ret`; returns how many, 0 when there is no news. */
 size_t piece_talk_news(struct piece_talk *t, uint32_t *ret, size_t max);
 
-/* HAVE; or BITFIELD, HAVE_ALL, HAVE_NONE came.  Returns NULL, or what was wrong
- * with it, for a person. */
+/* HAVE; or BITFIELD, HAVE_ALL, HAVE_NONE came.  `open`: it would give us what
+ * we ask for.  Returns NULL, or what was wrong with it, for a person. */
 const char *piece_talk_heard(
-	struct piece_talk *t, const struct wire_message *message);
+	struct piece_talk *t, const struct wire_message *message, bool open);
 
 /* It has this piece no longer (BEP 54); any number is sane. */
 void piece_talk_peer_lost(struct piece_talk *t, uint32_t piece);

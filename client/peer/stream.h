@@ -40,6 +40,9 @@ struct stream_ready {
 struct stream_ready stream_wait(struct stream *s, bool read, bool write,
 	int wake_fd, uint64_t timeout_ms);
 
+/* Bytes that have come and were not received yet. */
+size_t stream_unread(const struct stream *s);
+
 void stream_close(struct stream *s);
 
 #endif

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,6 +70,15 @@ struct stream_ready stream_wait(struct stream *s, bool read, bool write,
 		.writable = (fds[0].revents & POLLOUT) != 0,
 		.woken = (fds[1].revents & POLLIN) != 0,
 	};
+}
+
+size_t stream_unread(const struct stream *s)
+{
+	int bytes = 0;
+
+	return ioctl(s->socket, FIONREAD, &bytes) == 0 && bytes > 0
+		? (size_t)bytes
+		: 0;
 }
 
 void stream_close(struct stream *s)

@@ -114,7 +114,7 @@ static bool of_use(void *ctx)
 	size_t left = w->peer.pick.asked_count;
 
 	if (left > 0 &&
-		torrent_prune(w->all->st->torrent, &w->peer, places,
+		torrent_prune(w->all->st->torrent, &w->peer, SIZE_MAX, places,
 			MAX_BATCH) == left)
 		w->needless = true;
 	return !w->needless && goes_on(w) && !torrent_peer_corrupt(&w->peer);
@@ -148,7 +148,8 @@ static void wait_for_news(struct web_seed *w)
 {
 	struct torrent *t = w->all->st->torrent;
 
-	(void)torrent_prune(t, &w->peer, NULL, 0); /* a letter that is read */
+	(void)torrent_prune(
+		t, &w->peer, SIZE_MAX, NULL, 0); /* a letter that is read */
 	torrent_sleeping(&w->peer, true);
 	if (!torrent_peer_has_letters(&w->peer) && goes_on(w))
 		nap(w, NAP_MS);

@@ -171,6 +171,8 @@ static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
 	struct conversation *c = &t->conversation;
 	struct asking *a = &c->asking;
 
+	if (asking_minds_unread(a))
+		a->unread = stream_unread(&t->stream);
 	if (rate_limit_rate(limit) == 0)
 		return conversation_tick(c, now_ms);
 

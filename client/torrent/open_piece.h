@@ -29,6 +29,7 @@ struct open_piece {
 	uint32_t asked;         /* requests under way for its blocks */
 
 	const struct picker_peer *owner; /* asks for its blocks in order */
+	bool offered; /* by others than the seeds it was asked of */
 
 	/* It failed before: what is asked of its last owner counts, and what
 	 * comes from him, and nothing else. */

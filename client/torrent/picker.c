@@ -292,7 +292,11 @@ static struct open_piece *open_next(
 static struct open_piece *join(
 	const struct picker *p, const struct picker_peer *peer, bool shared)
 {
+	bool seed = bitfield_full(&peer->has);
+
 	for (struct open_piece *o = p->to_ask.oldest; o; o = o->newer) {
+		if (!shared && seed && o->offered)
+			continue;
 		if ((!o->owner || (shared && !o->careful)) &&
 			bitfield_has(&peer->has, o->index))
 			return o;
@@ -316,6 +320,7 @@ static void set_owner(
 		set_unasked(p, piece, piece->block_count - piece->received);
 	}
 	piece->owner = peer;
+	piece->offered = false; /* and taken */
 	piece->only = peer->address;
 	piece->trusted = peer->proven;
 	peer->current = piece->index;
@@ -561,6 +566,29 @@ void picker_abandon(struct picker *p, struct open_piece *piece)
 {
 	p->full--;
 	close_piece(p, piece);
+}
+
+bool picker_offer(
+	struct picker *p, const struct picker_peer *peer, uint32_t index)
+{
+	struct open_piece *piece = find(p, index);
+
+	/* What is needed next, in order, is not taken out of any queue; what
+	 * must come from one peer alone is left to that. */
+	if (!piece || piece->careful || piece->asked == 0 ||
+		index == p->order.first_missing || bitfield_full(&peer->has))
+		return false;
+	piece->offered = true;
+	piece->owner = NULL;
+	return true;
+}
+
+bool picker_elsewhere(const struct picker *p, const struct picker_peer *asked,
+	const struct block_id *block)
+{
+	const struct open_piece *piece = find(p, block->piece);
+
+	return piece && piece->offered && bitfield_full(&asked->has);
 }
 
 bool picker_wants(const struct picker *p, const struct block_id *block)

@@ -26,6 +26,10 @@ struct open_piece;
  * A piece whose hash did not match is fetched from one peer alone, so that it
  * will be known who lied.  In the endgame a proven peer may begin it anew in
  * the place of one that is not.
+ *
+ * In a crowd behind a slow seed, all would ask it for the same pieces while
+ * each waits in its queue: what another leech has meanwhile is left to that
+ * one.
  */
 struct picker;
 
@@ -112,6 +116,16 @@ void picker_finish(struct picker *p, struct open_piece *piece, bool good);
 
 /* The same, but it could not be written: neither good nor bad. */
 void picker_abandon(struct picker *p, struct open_piece *piece);
+
+/* A peer that is no seed has the piece now too, and would give it.  True: it is
+ * under way from seeds, who had better be asked for what nobody else has.  That
+ * goes for its blocks for which picker_elsewhere(): give them back, and they
+ * are for those others to take, and for seeds only when there is nothing
+ * else. */
+bool picker_offer(
+	struct picker *p, const struct picker_peer *peer, uint32_t piece);
+bool picker_elsewhere(const struct picker *p, const struct picker_peer *asked,
+	const struct block_id *block);
 
 /* Is the block still to come? */
 bool picker_wants(const struct picker *p, const struct block_id *block);

@@ -102,6 +102,18 @@ const struct metainfo *torrent_metainfo(const struct torrent *t)
 
 enum { WAKE_AT_ONCE = 64 };
 
+static bool claim_sleeper(struct torrent_peer *p)
+{
+	return atomic_load(&p->sleeping) &&
+		atomic_exchange(&p->sleeping, false);
+}
+
+static void wake(const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)!write(fds[i], &(uint64_t){1}, sizeof(uint64_t));
+}
+
 /* Wake the sleeping peers.  Writing to an eventfd is I/O, so it is done without
  * the lock; a peer is claimed by clearing `sleeping`, so that each is woken
  * once however many rounds it takes.  Whoever is awake may have looked for
@@ -117,13 +129,11 @@ static void wake_sleepers(struct torrent *t)
 		for (struct torrent_peer *p = t->peers;
 			p && count < WAKE_AT_ONCE; p = p->next) {
 			atomic_store(&p->stirred, true);
-			if (atomic_load(&p->sleeping) &&
-				atomic_exchange(&p->sleeping, false))
+			if (claim_sleeper(p))
 				fds[count++] = p->wake_fd;
 		}
 		pthread_mutex_unlock(&t->lock);
-		for (size_t i = 0; i < count; i++)
-			(void)!write(fds[i], &(uint64_t){1}, sizeof(uint64_t));
+		wake(fds, count);
 	} while (count == WAKE_AT_ONCE);
 }
 
@@ -345,6 +355,7 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer)
 	atomic_store(&peer->sleeping, false);
 	atomic_store(&peer->stirred, false);
 	atomic_store(&peer->prune, false);
+	atomic_store(&peer->backlogged, false);
 	atomic_store(&peer->corrupt, false);
 
 	pthread_mutex_lock(&t->lock);
@@ -371,14 +382,36 @@ void torrent_leave(struct torrent *t, struct torrent_peer *peer)
 	wake_sleepers(t);
 }
 
-void torrent_peer_has_piece(
-	struct torrent *t, struct torrent_peer *peer, uint32_t piece)
+/* Seeds from whom the piece was to come in a while look through their lists. */
+static size_t prune_backlogs_locked(struct torrent *t, int fds[WAKE_AT_ONCE])
 {
-	(void)peer;
+	size_t count = 0;
+
+	for (struct torrent_peer *p = t->peers; p; p = p->next) {
+		if (p->partial || !atomic_load(&p->backlogged))
+			continue;
+		atomic_store(&p->prune, true);
+		/* Beyond these the others see to it when they wake. */
+		if (count < WAKE_AT_ONCE && claim_sleeper(p))
+			fds[count++] = p->wake_fd;
+	}
+	return count;
+}
+
+void torrent_peer_has_piece(
+	struct torrent *t, struct torrent_peer *peer, uint32_t piece, bool open)
+{
+	int fds[WAKE_AT_ONCE];
+	size_t count = 0;
+
 	pthread_mutex_lock(&t->lock);
 	picker_count_piece(t->picker, piece);
 	count_partial_locked(t, peer, !bitfield_full(&peer->pick.has));
+	if (open && picker_offer(t->picker, &peer->pick, piece))
+		count = prune_backlogs_locked(t, fds);
 	pthread_mutex_unlock(&t->lock);
+
+	wake(fds, count);
 }
 
 void torrent_peer_has_many(
@@ -465,7 +498,7 @@ size_t torrent_receive(struct torrent *t, struct torrent_peer *peer,
 	return full;
 }
 
-size_t torrent_prune(struct torrent *t, struct torrent_peer *peer,
+size_t torrent_prune(struct torrent *t, struct torrent_peer *peer, size_t due,
 	size_t *ret_places, size_t max)
 {
 	size_t count = 0;
@@ -475,7 +508,12 @@ size_t torrent_prune(struct torrent *t, struct torrent_peer *peer,
 
 	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < peer->pick.asked_count && count < max; i++) {
-		if (!picker_wants(t->picker, &peer->pick.asked[i]))
+		const struct block_id *block = &peer->pick.asked[i];
+
+		if (!picker_wants(t->picker, block) ||
+			(i >= due &&
+				picker_elsewhere(
+					t->picker, &peer->pick, block)))
 			ret_places[count++] = i;
 	}
 	pthread_mutex_unlock(&t->lock);

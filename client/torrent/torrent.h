@@ -33,6 +33,10 @@ struct torrent_peer {
 		pick; /* `has` and `asked` are the worker's to write */
 	int wake_fd;  /* eventfd of its worker; outlives the peer */
 
+	/* What is asked of it waits long in its queue.  Its worker's to write.
+	 */
+	atomic_bool backlogged;
+
 	/* Private to torrent.c. */
 	struct torrent_peer *next;
 	bool partial;         /* counted as one that has not all pieces */
@@ -108,10 +112,11 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer);
 /* Gives back everything that was asked of it (peer->pick.asked). */
 void torrent_leave(struct torrent *t, struct torrent_peer *peer);
 
-/* Its pieces, for the order by rarity: `has` got one piece more; or is about to
- * be set as a whole (came = false), and has been (true). */
-void torrent_peer_has_piece(
-	struct torrent *t, struct torrent_peer *peer, uint32_t piece);
+/* Its pieces, for the order by rarity: `has` got one piece more (`open`: which
+ * it would give us); or is about to be set as a whole (came = false), and has
+ * been (true). */
+void torrent_peer_has_piece(struct torrent *t, struct torrent_peer *peer,
+	uint32_t piece, bool open);
 void torrent_peer_has_many(
 	struct torrent *t, struct torrent_peer *peer, bool came);
 
@@ -138,10 +143,11 @@ struct arrival {
 size_t torrent_receive(struct torrent *t, struct torrent_peer *peer,
 	struct arrival *arrivals, size_t count, struct open_piece **ret_full);
 
-/* Of the `count` blocks asked of it, which are not wanted any more?  Writes
- * their places in the list, ascending; returns how many.  Cheap when nothing
- * has changed. */
-size_t torrent_prune(struct torrent *t, struct torrent_peer *peer,
+/* Of the blocks asked of it, which are not wanted any more; or, but for the
+ * first `due`, which are about to come, had better be asked of others
+ * (picker_elsewhere)?  Writes their places in the list, ascending; returns how
+ * many.  Cheap when nothing has changed. */
+size_t torrent_prune(struct torrent *t, struct torrent_peer *peer, size_t due,
 	size_t *ret_places, size_t max);
 
 /* It is about to sleep (true), or awake and about to look for news, letters and

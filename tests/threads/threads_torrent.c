@@ -140,7 +140,8 @@ static void release_all(struct worker *w)
 static void prune(struct worker *w)
 {
 	size_t places[MAX_ASKED];
-	size_t count = torrent_prune(torrent, &w->peer, places, MAX_ASKED);
+	size_t count =
+		torrent_prune(torrent, &w->peer, MAX_ASKED, places, MAX_ASKED);
 
 	while (count-- > 0) {
 		torrent_release(

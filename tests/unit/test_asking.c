@@ -277,6 +277,38 @@ Test(asking, what_another_brought_is_cancelled_and_may_come_late)
 	lab_close(&l);
 }
 
+Test(asking, what_waits_long_in_a_queue_is_asked_of_who_has_it_by_now)
+{
+	struct lab l = lab_open(0);
+	struct conversation *seed = lab_giving(&l, plain);
+	struct conversation *leech = lab_begin(&l, plain, LAB_START_MS);
+	uint64_t now = LAB_START_MS;
+
+	/* Ten blocks in 100 ms: 40 take 0.4 s, and the first 11 of them are due
+	 * in a round trip and 50 ms. */
+	(void)lab_tick(seed, now);
+	for (uint32_t i = 0; i < 20; i++) {
+		cr_expect(lab_gives(&l, seed, i / 4, i % 4, now + 50));
+		if (i % 10 == 9)
+			(void)lab_tick(seed, now += 100);
+	}
+	cr_expect_eq(seed->asking.count, 40);
+	cr_expect(seed->peer.backlogged);
+
+	lab_says_have(leech, LAB_LAST, now);
+	(void)lab_tick(leech, now);
+	lab_says(leech, WIRE_UNCHOKE, now);
+	lab_says_have(leech, 5, now);
+	lab_says_have(leech, 9, now);
+	cr_expect_eq(lab_count(lab_tick(seed, now), "cancel:9."), 4);
+	cr_expect_str_eq(lab_tick(leech, now),
+		"request:9.0 request:9.1 request:9.2 request:9.3 "
+		"request:39.0 request:39.1");
+	lab_end(leech);
+	lab_end(seed);
+	lab_close(&l);
+}
+
 Test(asking, what_was_asked_for_before_a_piece_failed_is_cancelled_in_the_end)
 {
 	struct lab l = lab_open(LAB_LAST);

@@ -61,6 +61,8 @@ static void goes_through(const char *where)
 	cr_expect_neq(fcntl(b, F_GETFD) & FD_CLOEXEC, 0);
 	cr_expect_neq(fcntl(listener, F_GETFD) & FD_CLOEXEC, 0);
 	cr_expect_neq(option(a, IPPROTO_TCP, TCP_NODELAY), 0);
+	cr_expect_eq(option(a, IPPROTO_TCP, TCP_NOTSENT_LOWAT), NET_UNSENT);
+	cr_expect_eq(option(b, IPPROTO_TCP, TCP_NOTSENT_LOWAT), NET_UNSENT);
 	cr_expect_neq(option(b, IPPROTO_TCP, TCP_NODELAY), 0);
 
 	cr_expect_eq(write(a, "x", 1), 1);

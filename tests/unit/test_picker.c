@@ -367,6 +367,86 @@ Test(picker, rejected_blocks_are_asked_of_anybody_before_new_ones)
 	end();
 }
 
+static void gets_piece(struct tester *t, uint32_t piece)
+{
+	bitfield_set(&t->pick.has, piece);
+	picker_count_piece(picker, piece);
+}
+
+static bool elsewhere(const struct tester *t, uint32_t piece)
+{
+	return picker_elsewhere(picker, &t->pick, &(struct block_id){piece, 0});
+}
+
+/* The seed was asked for pieces 0 and 1 when the leech got 1; it has given back
+ * what it still owed of that. */
+static void offer(struct tester *seed, struct tester *leech)
+{
+	begin_small();
+	join_seed(seed, 1);
+	join_with(leech, 2);
+	reserve(seed, 8);
+	gets_piece(leech, 1);
+	cr_expect(picker_offer(picker, &leech->pick, 1));
+	check();
+	cr_expect(elsewhere(seed, 1));
+	cr_expect_not(elsewhere(seed, 0));
+	cr_expect_not(elsewhere(leech, 1));
+	while (seed->pick.asked_count > 4)
+		release_at(seed, 4, false);
+}
+
+Test(picker, what_a_leech_offers_is_left_to_it_by_seeds)
+{
+	struct tester seed, leech;
+
+	offer(&seed, &leech);
+	reserve(&seed, 1);
+	expect_asked(&seed, 4, 2, 0);
+	cr_expect_eq(reserve(&leech, 8), 4);
+	for (uint32_t i = 0; i < 4; i++)
+		expect_asked(&leech, i, 1, i);
+	cr_expect_not(elsewhere(&seed, 1)); /* it has its taker */
+	leave(&seed);
+	leave(&leech);
+	end();
+}
+
+Test(picker, an_offer_that_nobody_takes_is_asked_of_seeds_at_last)
+{
+	struct tester seed, leech;
+
+	offer(&seed, &leech);
+	cr_expect_eq(reserve(&seed, 16), 12);
+	expect_asked(&seed, 4, 2, 0);
+	expect_asked(&seed, 8, 3, 0);
+	expect_asked(&seed, 12, 1, 0);
+	leave(&seed);
+	leave(&leech);
+	end();
+}
+
+Test(picker, only_what_waits_and_is_not_next_can_be_offered)
+{
+	struct tester seed, other, leech;
+
+	begin_small();
+	join_seed(&seed, 1);
+	join_seed(&other, 2);
+	join_with(&leech, 3);
+	reserve(&seed, 8);
+	for (uint32_t i = 0; i < 3; i++)
+		gets_piece(&leech, i);
+	cr_expect_not(picker_offer(picker, &leech.pick, 0)); /* next */
+	cr_expect(picker_offer(picker, &leech.pick, 1));
+	cr_expect_not(picker_offer(picker, &leech.pick, 2)); /* not asked */
+	cr_expect_not(picker_offer(picker, &other.pick, 1)); /* a seed */
+	leave(&seed);
+	leave(&other);
+	leave(&leech);
+	end();
+}
+
 Test(picker, only_pieces_that_the_peer_has_are_asked_of_it)
 {
 	struct tester a;
@@ -1061,6 +1141,8 @@ static void random_operation(void)
 		leave(t);
 	else if (what < 80)
 		random_has(t);
+	else if (what < 81)
+		picker_offer(picker, &t->pick, roll(torrent.piece_count));
 	else if (what < 82)
 		random_stray(t);
 	else if (what < 97)

@@ -40,13 +40,18 @@ static void end(void)
 	block_pool_destroy(pool); /* dies if a block is missing */
 }
 
-static void join(struct tester *t, uint8_t number)
+static void join_leech(struct tester *t, uint8_t number)
 {
 	*t = (struct tester){.peer = {.wake_fd = eventfd(0, EFD_NONBLOCK)}};
 	t->peer.pick.address.ip[15] = number;
 	t->peer.pick.asked = t->asked;
 	cr_assert(bitfield_init(&t->peer.pick.has, m.piece_count));
 	torrent_join(torrent, &t->peer);
+}
+
+static void join(struct tester *t, uint8_t number)
+{
+	join_leech(t, number);
 	bitfield_set_all(&t->peer.pick.has);
 	torrent_peer_has_many(torrent, &t->peer, true);
 }
@@ -474,29 +479,78 @@ Test(torrent, what_another_brought_is_pruned)
 	join(&c, 3);
 	cr_expect_eq(reserve(&a, 8), BLOCKS);
 	cr_expect_eq(reserve(&b, 8), BLOCKS);
-	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 0);
+	cr_expect_eq(
+		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
+		0);
 	torrent_sleeping(&b.peer, true);
 	receive(&a, 1);
 	receive(&a, 1);
 	cr_expect_eq(wakes(&b), 1);
 	cr_expect(torrent_peer_has_letters(&b.peer));
-	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 2);
+	cr_expect_eq(
+		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
+		2);
 	cr_expect(places[0] == 0 && places[1] == 1);
 	torrent_sleeping(&b.peer, false);
 	cr_expect_not(torrent_peer_has_letters(&b.peer));
-	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 0);
-	cr_expect_eq(torrent_prune(torrent, &a.peer, places, MAX_ASKED), 0);
+	cr_expect_eq(
+		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
+		0);
+	cr_expect_eq(
+		torrent_prune(torrent, &a.peer, MAX_ASKED, places, MAX_ASKED),
+		0);
 
 	/* Full and with a finisher: not wanted either. */
 	receive(&a, 1);
 	struct open_piece *piece = receive(&a, 1);
-	cr_expect_eq(torrent_prune(torrent, &b.peer, places, MAX_ASKED), 4);
+	cr_expect_eq(
+		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
+		4);
 	struct endpoint guilty[8];
 	cr_expect_eq(finish(piece, true, guilty), 0);
 	leave(&a);
 	leave(&b);
 	leave(&c);
 	end();
+}
+
+Test(torrent, what_a_leech_offers_is_taken_from_backlogs_but_what_is_due)
+{
+	static const struct {
+		bool backlogged, open;
+		size_t due, pruned;
+	} cases[] = {
+		{true, true, 0, 4},
+		{true, true, 5, 3},
+		{true, true, 8, 0},
+		{true, false, 0, 0},
+		{false, true, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tester seed, leech;
+		size_t places[MAX_ASKED];
+
+		begin(4, BLOCKS, BLOCK_SIZE);
+		join(&seed, 1);
+		join_leech(&leech, 2);
+		cr_expect_eq(reserve(&seed, 8), 8); /* pieces 0 and 1 */
+		seed.peer.backlogged = cases[i].backlogged;
+		torrent_sleeping(&seed.peer, true);
+		bitfield_set(&leech.peer.pick.has, 1);
+		torrent_peer_has_piece(torrent, &leech.peer, 1, cases[i].open);
+		cr_expect_eq(wakes(&seed), cases[i].backlogged && cases[i].open,
+			"%zu", i);
+
+		size_t count = torrent_prune(
+			torrent, &seed.peer, cases[i].due, places, MAX_ASKED);
+		cr_expect_eq(count, cases[i].pruned, "%zu", i);
+		for (size_t j = 0; j < count; j++)
+			cr_expect_eq(places[j], 8 - count + j);
+		leave(&seed);
+		leave(&leech);
+		end();
+	}
 }
 
 /* ---- bad pieces ---- */
