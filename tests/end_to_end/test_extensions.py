@@ -1,8 +1,10 @@
 """The extension protocol (BEP 10): peers tell of each other, metadata is given to who came by a magnet link."""
 import hashlib
+import select
 import shutil
 import socket
 import struct
+import threading
 import time
 from urllib.parse import quote
 
@@ -148,19 +150,46 @@ def test_no_pex(lab):
     assert b"ut_pex" not in theirs[b"m"] and not dialled
 
 
+class Doors:
+    """Ports of one host that reset who knocks; `.knocks` counts."""
+
+    def __init__(self, host, count):
+        self.knocks, self.open = 0, True
+        self.sockets = [socket.create_server((host, 0)) for _ in range(count)]
+        self.named = b"".join(compact(*s.getsockname()) for s in self.sockets)
+        self.thread = threading.Thread(target=self._answer, daemon=True)
+        self.thread.start()
+
+    def _answer(self):
+        while self.open:
+            for s in select.select(self.sockets, [], [], 0.1)[0]:
+                c, _ = s.accept()
+                self.knocks += 1
+                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                c.close()
+
+    def stop(self):
+        self.open = False
+        self.thread.join()
+        for s in self.sockets:
+            s.close()
+
+
 def test_a_flood_of_named_peers_is_taken_bit_by_bit(lab):
-    """500 dead ports of one address, in one message and then in many."""
+    """Of 250 ports of one address the first 50 are heard of, and a few of these dialled; of a second message nothing."""
     content = lab.noise_file("source/file.bin", 100000)
     torrent = lab.torrent(content)
     leech = lab.leech(torrent, lab.path("out"), stay=True)
     c, _ = greet(lab, leech, torrent)
-    listener = socket.create_server(("127.0.0.78", 0), backlog=1)
-    dead = listener.getsockname()[1]
-    listener.close()
-    for i in range(50):
-        c.send(EXTENDED, bytes([PEX]) + bencode({"added": b"".join(compact("127.0.0.78", 1 + (dead + i * 10 + j) % 65535) for j in range(500))}))
-    c.send(EXTENDED, bytes([PEX]) + bencode({"added": b"", "dropped": compact("127.0.0.78", dead)}))
-    assert leech.alive
+    first, rest, second = (lab.serve(Doors(host, count)) for host, count in (("127.0.0.78", 50), ("127.0.0.79", 200), ("127.0.0.80", 5)))
+    c.send(EXTENDED, bytes([PEX]) + bencode({"added": first.named + rest.named}))
+    for _ in range(50):
+        c.send(EXTENDED, bytes([PEX]) + bencode({"added": second.named, "dropped": first.named}))
+    deadline = time.monotonic() + patience(10)
+    while first.knocks == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(3)  # what comes meanwhile is counted
+    assert 1 <= first.knocks <= 20 and rest.knocks == second.knocks == 0
     c.send(0)
     assert c.wait_closed(1) is None, "a chatty peer need not be dropped"
 
