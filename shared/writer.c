@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/buffer.h"
+
 struct writer writer_of(void *memory, size_t len)
 {
 	uint8_t *p = memory;
@@ -32,6 +34,15 @@ void writer_bytes(struct writer *w, const void *bytes, size_t len)
 	if (len > 0)
 		memcpy(w->next, bytes, len);
 	w->next += len;
+}
+
+void writer_buffer(struct writer *w, struct buffer *b)
+{
+	if (b->failed)
+		w->bad = true;
+	else
+		writer_bytes(w, b->bytes, b->len);
+	buffer_finish(b);
 }
 
 void writer_text(struct writer *w, const char *text)

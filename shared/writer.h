@@ -17,6 +17,8 @@ struct writer {
 	bool bad;
 };
 
+struct buffer;
+
 struct writer writer_of(void *memory, size_t len);
 
 /* Bytes written so far. */
@@ -26,6 +28,10 @@ size_t writer_len(const struct writer *w);
 size_t writer_left(const struct writer *w);
 
 void writer_bytes(struct writer *w, const void *bytes, size_t len);
+
+/* What a buffer holds, which is finished then; one that has failed does not
+ * fit. */
+void writer_buffer(struct writer *w, struct buffer *b);
 
 /* A C string without its NUL. */
 void writer_text(struct writer *w, const char *text);

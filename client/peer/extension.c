@@ -86,12 +86,7 @@ void extension_write_handshake(
 	}
 	write_ip(&b, &h->yourip);
 	bencode_dict_close(&b);
-
-	if (out.failed)
-		w->bad = true;
-	else
-		writer_bytes(w, out.bytes, out.len);
-	buffer_finish(&out);
+	writer_buffer(w, &out);
 }
 
 /* A number within [1, max]. */

@@ -78,12 +78,7 @@ void metadata_write(struct writer *w, const struct metadata_message *m)
 		bencode_write_int(&b, m->total_size);
 	}
 	bencode_dict_close(&b);
-
-	if (out.failed)
-		w->bad = true;
-	else
-		writer_bytes(w, out.bytes, out.len);
-	buffer_finish(&out);
+	writer_buffer(w, &out);
 	/* Not part of the dictionary: it follows. */
 	if (m->kind == METADATA_DATA)
 		writer_bytes(w, m->data.at, m->data.len);

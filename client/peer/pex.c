@@ -159,12 +159,7 @@ void pex_write(struct writer *w, const struct pex_message *m)
 	write_dropped(&b, "dropped", m, true);
 	write_dropped(&b, "dropped6", m, false);
 	bencode_dict_close(&b);
-
-	if (out.failed)
-		w->bad = true;
-	else
-		writer_bytes(w, out.bytes, out.len);
-	buffer_finish(&out);
+	writer_buffer(w, &out);
 }
 
 /* ---- what is to be told ---- */

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "shared/buffer.h"
 #include "shared/writer.h"
 
 Test(writer, integers_are_in_network_byte_order)
@@ -72,5 +73,32 @@ Test(writer, numbers_are_decimal)
 		w = writer_of(out, strlen(cases[i].text) - 1);
 		writer_number(&w, cases[i].number);
 		cr_expect(w.bad);
+	}
+}
+
+Test(writer, a_buffer_goes_in_whole_or_not_at_all)
+{
+	static const struct {
+		size_t most; /* that the buffer may hold of its four bytes */
+		size_t room;
+		bool fits;
+	} cases[] = {
+		{4, 4, true},
+		{5, 5, true},
+		{4, 3, false},
+		{3, 9, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char out[10] = {0};
+		struct writer w = writer_of(out, cases[i].room);
+		struct buffer b;
+
+		buffer_init(&b, cases[i].most);
+		buffer_append(&b, "sp", 2);
+		buffer_append(&b, "am", 2);
+		writer_buffer(&w, &b);
+		cr_expect_eq(w.bad, !cases[i].fits);
+		cr_expect_str_eq(out, cases[i].fits ? "spam" : "");
 	}
 }
