@@ -20,7 +20,8 @@ static bool unchanged_file(
 {
 	if (!now->exists || !then->exists)
 		return now->exists == then->exists;
-	return now->size == then->size && now->mtime_ns == then->mtime_ns;
+	return now->size == then->size && now->mtime_ns == then->mtime_ns &&
+		now->ctime_ns == then->ctime_ns;
 }
 
 /* Believe the resume file where nothing has changed: such pieces are had, or

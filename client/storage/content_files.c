@@ -372,13 +372,18 @@ bool content_files_still_there(struct content_files *f, struct error *err)
 	return ok;
 }
 
+static int64_t in_ns(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
 static void stat_of(const struct stat *st, struct storage_stat *ret)
 {
 	*ret = (struct storage_stat){
 		.exists = true,
 		.size = (uint64_t)st->st_size,
-		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
-			st->st_mtim.tv_nsec,
+		.mtime_ns = in_ns(&st->st_mtim),
+		.ctime_ns = in_ns(&st->st_ctim),
 		.inode = st->st_ino,
 	};
 }
@@ -432,7 +437,8 @@ bool content_files_unchanged(struct content_files *f, size_t file)
 		return false;
 	stat_of(&st, &now);
 	return then.exists && now.size == then.size &&
-		now.mtime_ns == then.mtime_ns && now.inode == then.inode;
+		now.mtime_ns == then.mtime_ns &&
+		now.ctime_ns == then.ctime_ns && now.inode == then.inode;
 }
 
 /* ---- the end of a download ---- */

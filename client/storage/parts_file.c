@@ -520,5 +520,7 @@ bool parts_file_unchanged(struct parts_file *p)
 	pthread_mutex_unlock(&p->lock);
 	return fd >= 0 && fstat(fd, &now) == 0 && now.st_size == then.st_size &&
 		now.st_mtim.tv_sec == then.st_mtim.tv_sec &&
-		now.st_mtim.tv_nsec == then.st_mtim.tv_nsec;
+		now.st_mtim.tv_nsec == then.st_mtim.tv_nsec &&
+		now.st_ctim.tv_sec == then.st_ctim.tv_sec &&
+		now.st_ctim.tv_nsec == then.st_ctim.tv_nsec;
 }

@@ -20,14 +20,14 @@
  *
  *	d4:body     a dictionary, see write_body()
  *	  8:checksum  SHA-1 of the bytes of `body`
- *	  7:version   1
+ *	  7:version   2
  *	e
  *
  * A change of the body that old programs would misread is a new version. */
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 enum {
-	STAT_SIZE = 25, /* exists (1), size, mtime, inode (8 each) */
+	STAT_SIZE = 25, /* exists (1), size, mtime, ctime (8 each) */
 	NAME_SIZE = 1 + 40 + sizeof(".tbt-resume.new"),
 };
 
@@ -76,7 +76,7 @@ static bool write_files(struct bencode_writer *w, const struct resume *state)
 		writer_u8(&stats, f->exists);
 		writer_u64(&stats, f->size);
 		writer_u64(&stats, (uint64_t)f->mtime_ns);
-		writer_u64(&stats, f->inode);
+		writer_u64(&stats, (uint64_t)f->ctime_ns);
 	}
 	bencode_write_string(w, bytes, len);
 	free(bytes);
@@ -258,7 +258,8 @@ static bool read_files(struct span bytes, struct storage_stat *ret)
 		ret[i].exists = exists != 0;
 		ret[i].size = reader_u64(&r);
 		ret[i].mtime_ns = (int64_t)reader_u64(&r);
-		ret[i].inode = reader_u64(&r);
+		ret[i].ctime_ns = (int64_t)reader_u64(&r);
+		ret[i].inode = 0; /* a copy is as good */
 		if (exists > 1)
 			return false;
 	}

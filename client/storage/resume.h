@@ -16,7 +16,7 @@
  *
  * The order of things (P5): content is synced first, then its stats are taken,
  * then this file is written, synced and renamed.  What it claims is believed
- * only for files whose size and mtime are still those; all else is hashed. */
+ * only for files whose size and times are still those; all else is hashed. */
 
 /* 32 MiB of metadata that came by a magnet link, and the rest. */
 enum { RESUME_MAX_SIZE = 64 * 1024 * 1024 };

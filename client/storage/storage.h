@@ -112,6 +112,8 @@ struct storage_stat {
 	bool exists; /* and is a regular file */
 	uint64_t size;
 	int64_t mtime_ns;
+	int64_t ctime_ns; /* who puts back the time of the content, after a
+			   * change of it, cannot put back this one */
 	uint64_t inode;
 };
 void storage_stat(struct storage *s, size_t index, struct storage_stat *ret);

@@ -300,6 +300,7 @@ CHANGES = {
     "one byte": lambda p: flip_byte(p, 5 * PIECE_LENGTH),
     "shorter": lambda p: os.truncate(p, 3 * PIECE_LENGTH + 5), "empty": lambda p: os.truncate(p, 0), "longer": lambda p: os.truncate(p, 3 * PIECES * PIECE_LENGTH),
     "gone": lambda p: p.unlink(), "another file": lambda p: (p.unlink(), p.write_bytes(noise(PIECES * PIECE_LENGTH, 5))),
+    "one byte, and the old time put back": lambda p: keep_time(p, lambda: flip_byte(p, 5 * PIECE_LENGTH)),
     "cut but with its old time": lambda p: keep_time(p, lambda: os.truncate(p, 2 * PIECE_LENGTH)),
 }
 

@@ -41,7 +41,7 @@ static void parse(const uint8_t *bytes, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static const char before[] = "d4:body", between[] = "8:checksum20:",
-			  after[] = "7:versioni1ee";
+			  after[] = "7:versioni2ee";
 
 	parse(bytes, len);
 
