@@ -24,16 +24,32 @@ static bool component(const char *path, size_t len, char ret[NAME_MAX + 1])
 	return true;
 }
 
+/* Where a folder is wanted, Linux says of a symlink that it is none. */
+static void name_symlink(int folder, const char *name)
+{
+	struct stat st;
+	int saved = errno;
+
+	errno = saved == ENOTDIR &&
+			fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISLNK(st.st_mode)
+		? ELOOP
+		: saved;
+}
+
 static int enter(int folder, const char *name, bool make)
 {
 	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 	int fd = openat(folder, name, flags);
-	if (fd >= 0 || errno != ENOENT || !make)
-		return fd;
-	if (mkdirat(folder, name, 0777) != 0 && errno != EEXIST)
-		return -1;
-	return openat(folder, name, flags);
+	if (fd < 0 && errno == ENOENT && make) {
+		if (mkdirat(folder, name, 0777) != 0 && errno != EEXIST)
+			return -1;
+		fd = openat(folder, name, flags);
+	}
+	if (fd < 0)
+		name_symlink(folder, name);
+	return fd;
 }
 
 static int open_last(int folder, const char *name, int flags)
@@ -44,6 +60,8 @@ static int open_last(int folder, const char *name, int flags)
 		fd = openat(folder, name,
 			flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0666);
 	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		name_symlink(folder, name);
 	return fd;
 }
 

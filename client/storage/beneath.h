@@ -13,7 +13,7 @@
  * hang us) are added.  With O_CREAT missing folders on the way are made, too.
  *
  * Returns a descriptor, which may be of anything that is no symlink (with
- * O_PATH of a symlink, too): fstat it.  -1: errno. */
+ * O_PATH of a symlink, too): fstat it.  -1: errno, ELOOP for a symlink. */
 int beneath_open(int root, const char *path, int flags);
 
 #endif

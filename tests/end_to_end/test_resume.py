@@ -464,6 +464,19 @@ def test_a_folder_that_is_a_symlink_is_not_walked_through(lab):
     status = leech.wait(10)
     assert os.listdir(outside) == []
     assert status == 1 and is_refusal(status, leech.stderr), leech.tail()
+    assert leech.stderr.endswith("out/thing/b/c: cannot open: a symbolic link is in its place")
+
+
+def test_a_root_that_is_a_symlink_to_a_folder_is_called_so(lab):
+    content = lab.write("source/thing", {"a": noise(1000), "b": noise(200000)})
+    torrent = lab.torrent(content)
+    outside = lab.path("outside")
+    outside.mkdir()
+    lab.path("out").mkdir()
+    lab.path("out/thing").symlink_to(outside)
+    leech = lab.leech(torrent, lab.path("out"))
+    assert leech.wait(10) == 1 and os.listdir(outside) == []
+    assert is_refusal(1, leech.stderr) and leech.stderr.endswith("out/thing: cannot open: a symbolic link is in its place")
 
 
 @pytest.mark.parametrize("kind", ["symlink to a file", "fifo", "folder"])
