@@ -47,9 +47,16 @@ static bool is_between(uint32_t c, uint32_t first, uint32_t last)
 }
 
 /* East Asian wide characters and emoji, roughly: a terminal that draws one of
- * them narrow shows a shorter line, which does no harm. */
+ * them narrow shows a shorter line, which does no harm.  Of what takes no
+ * column of its own only what is usual in names: accents that stand apart from
+ * their letters, as in those that a Mac made. */
 static unsigned code_point_columns(uint32_t c)
 {
+	bool none = is_between(c, 0x300, 0x36f) ||
+		is_between(c, 0x1160, 0x11ff) ||
+		is_between(c, 0x200b, 0x200f) ||
+		is_between(c, 0x20d0, 0x20ff) ||
+		is_between(c, 0x3099, 0x309a) || is_between(c, 0xfe00, 0xfe0f);
 	bool wide = is_between(c, 0x1100, 0x115f) ||
 		is_between(c, 0x231a, 0x231b) ||
 		is_between(c, 0x23e9, 0x23f3) ||
@@ -67,7 +74,7 @@ static unsigned code_point_columns(uint32_t c)
 		is_between(c, 0x1f000, 0x1faff) ||
 		is_between(c, 0x20000, 0x3fffd);
 
-	return wide ? 2 : 1;
+	return none ? 0 : wide ? 2 : 1;
 }
 
 /* The next character of valid UTF-8: its bytes and its columns. */

@@ -111,6 +111,9 @@ Test(progress_line, counts_the_columns_of_wide_characters)
 	cr_expect_eq(progress_text_columns("\xc3\xbc"), 1);
 	cr_expect_eq(progress_text_columns("\xe6\x97\xa5"), 2);
 	cr_expect_eq(progress_text_columns("\xf0\x9f\x8d\x8c"), 2);
+	/* An accent apart from its letter, as a Mac writes it. */
+	cr_expect_eq(progress_text_columns("e\xcc\x81t"), 2);
+	cr_expect_eq(progress_text_columns("\xe3\x81\x8b\xe3\x82\x99"), 2);
 }
 
 Test(progress_line, bars_have_halves_and_colours)
