@@ -5,6 +5,7 @@
 
 #include "shared/bencode.h"
 #include "shared/metainfo.h"
+#include "shared/text.h"
 
 enum {
 	/* Entries of lists of URLs that are looked at: each is compared with
@@ -24,6 +25,8 @@ static bool read_url(
 		return false;
 	memcpy(ret, text.at, text.len);
 	ret[text.len] = '\0';
+	if (!udp_too) /* a web seed's, with a file's name in it */
+		(void)text_escape_spaces(ret, METAINFO_MAX_URL + 1);
 	return metainfo_url_usable(ret, udp_too);
 }
 

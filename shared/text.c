@@ -195,6 +195,28 @@ bool text_percent_encode(struct span in, char *ret, size_t size)
 	return !s.full;
 }
 
+bool text_escape_spaces(char *text, size_t size)
+{
+	size_t len = strlen(text);
+	size_t spaces = 0;
+
+	for (size_t i = 0; i < len; i++)
+		spaces += text[i] == ' ';
+	if (spaces > (size - len - 1) / 2)
+		return false;
+	/* From the end on, so that nothing is written over before it is read;
+	 * the NUL goes along. */
+	for (size_t from = len + 1, to = from + 2 * spaces; from < to;) {
+		if (text[--from] != ' ') {
+			text[--to] = text[from];
+			continue;
+		}
+		to -= 3;
+		memcpy(text + to, "%20", 3);
+	}
+	return true;
+}
+
 int text_hex_value(uint8_t c)
 {
 	if (c >= '0' && c <= '9')

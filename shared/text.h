@@ -32,6 +32,10 @@ uint32_t text_code_point(const uint8_t *at, size_t len);
 /* %-escape all but unreserved characters; false if it does not fit. */
 bool text_percent_encode(struct span in, char *ret, size_t size);
 
+/* %-escape spaces alone, in place: what URLs in the wild have left raw.  `size`
+ * is that of the memory; false if they do not fit: `text` is as before. */
+bool text_escape_spaces(char *text, size_t size);
+
 /* Undo %-escapes ('+' stays); returns false on a broken escape or no room. */
 bool text_percent_decode(
 	struct span in, uint8_t *ret, size_t size, size_t *ret_len);

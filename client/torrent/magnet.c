@@ -114,7 +114,7 @@ static bool key_is(const char *key, const char *name)
 
 /* Keep a value, decoded; NULL: a broken escape, or no text (a name is mended
  * instead). */
-static const char *keep_value(struct parse *p, struct span in, bool is_name)
+static char *keep_value(struct parse *p, struct span in, bool is_name)
 {
 	char *kept = p->next;
 	size_t len;
@@ -152,9 +152,13 @@ static bool parse_parameter(struct parse *p, const char *at, size_t len)
 
 	bool is_name = key_is(key, "dn");
 	struct span encoded = {(const uint8_t *)equals + 1, len - key_len - 1};
-	const char *value = keep_value(p, encoded, is_name);
+	char *value = keep_value(p, encoded, is_name);
 	if (!value)
 		return true;
+	if (key_is(key, "ws")) { /* escaped but once, for the link */
+		(void)text_escape_spaces(value, (size_t)(p->end - value));
+		p->next = value + strlen(value) + 1;
+	}
 	if (key_is(key, "xt"))
 		return parse_hash(p, value);
 	if (is_name)

@@ -88,7 +88,7 @@ Test(magnet, says_more_than_the_hash)
 		"&dn=a+b%20%c3%a4%ff&xl=12345"
 		"&tr=http%3A%2F%2Fa%2Fx%3Fk%3D1&tr=udp://b:1"
 		"&tr=http%3A%2F%2Fa%2Fx%3Fk%3D1&tr=ftp://c&tr=%zz&tr.2=http://d"
-		"&ws=http://e/&ws=udp://f:1&x.pe=127.0.0.1:6881"
+		"&ws=http://e/a%20b&ws=udp://f:1&x.pe=127.0.0.1:6881"
 		"&x.pe=[::1]:1");
 
 	cr_expect_str_eq(m.name, "a b \xc3\xa4\xef\xbf\xbd");
@@ -98,7 +98,7 @@ Test(magnet, says_more_than_the_hash)
 	cr_expect_str_eq(m.trackers[1], "udp://b:1");
 	cr_expect_str_eq(m.trackers[2], "http://d");
 	cr_assert_eq(m.web_seed_count, 1);
-	cr_expect_str_eq(m.web_seeds[0], "http://e/");
+	cr_expect_str_eq(m.web_seeds[0], "http://e/a%20b");
 	cr_assert_eq(m.peer_count, 2);
 	cr_expect_str_eq(m.peers[1], "[::1]:1");
 	magnet_finish(&m);

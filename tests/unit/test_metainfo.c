@@ -392,6 +392,11 @@ Test(metainfo, web_seeds_are_one_url_or_a_list)
 	cr_expect_str_eq(m.web_seeds[1], "http://z");
 	metainfo_finish(&m);
 
+	m = parsed(ROOT("8:url-list16:http://x/a b c/ "));
+	cr_assert_eq(m.web_seed_count, 1);
+	cr_expect_str_eq(m.web_seeds[0], "http://x/a%20b%20c/%20");
+	metainfo_finish(&m);
+
 	m = parsed(ROOT("8:url-list0:"));
 	cr_expect_eq(m.web_seed_count, 0);
 	metainfo_finish(&m);

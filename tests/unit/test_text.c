@@ -144,6 +144,35 @@ Test(text, repair_gives_valid_utf8_without_nul)
 	cr_expect_eq(text_utf8_repair(guarded_span("a", 1), out, 0), 0);
 }
 
+Test(text, spaces_are_escaped_if_there_is_room)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{"", ""},
+		{"abc", "abc"},
+		{" ", "%20"},
+		{"a b", "a%20b"},
+		{"  a%20 ", "%20%20a%20%20"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[32];
+		size_t fits = strlen(cases[i].out) + 1;
+
+		strcpy(text, cases[i].in);
+		memset(text + fits, 'x', sizeof(text) - fits);
+		cr_expect(text_escape_spaces(text, fits));
+		cr_expect_str_eq(text, cases[i].out);
+		cr_expect_eq(text[fits], 'x');
+		if (strchr(cases[i].in, ' ') == NULL)
+			continue;
+		strcpy(text, cases[i].in);
+		cr_expect_not(text_escape_spaces(text, fits - 1));
+		cr_expect_str_eq(text, cases[i].in);
+	}
+}
+
 Test(text, percent_goes_there_and_back)
 {
 	uint8_t all[256];
