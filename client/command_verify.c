@@ -66,11 +66,6 @@ static void add_range(struct ranges *r, uint64_t begin, uint64_t end)
 	r->next = end;
 }
 
-static bool on_disk(const struct metainfo_file *f)
-{
-	return !f->pad && !f->symlink;
-}
-
 /* The bytes of file `f` in piece `index`, which holds some, as places in the
  * file. */
 static void bytes_in_piece(const struct metainfo *m,
@@ -87,7 +82,7 @@ static void bytes_in_piece(const struct metainfo *m,
 
 static bool is_selected(const struct verify *v, size_t file)
 {
-	return on_disk(&v->m->files[file]) &&
+	return metainfo_on_disk(&v->m->files[file]) &&
 		(!v->selection.partial || v->selection.files[file]);
 }
 
@@ -216,7 +211,7 @@ static bool report(struct verify *v)
 	uint32_t have = 0, pieces = 0;
 
 	for (size_t i = 0; i < v->m->file_count; i++) {
-		if (on_disk(&v->m->files[i]))
+		if (metainfo_on_disk(&v->m->files[i]))
 			mark_lacking(v, i);
 	}
 	for (size_t i = 0; i < v->m->file_count; i++) {

@@ -617,6 +617,11 @@ void metainfo_finish(struct metainfo *m)
 	*m = (struct metainfo){0};
 }
 
+bool metainfo_on_disk(const struct metainfo_file *f)
+{
+	return !f->pad && !f->symlink;
+}
+
 uint32_t metainfo_piece_size(const struct metainfo *m, uint32_t index)
 {
 	if (index >= m->piece_count)

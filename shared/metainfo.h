@@ -108,6 +108,9 @@ bool metainfo_load(const char *path, struct metainfo *ret, struct error *err);
 /* Free what it holds; zeroed memory is allowed. */
 void metainfo_finish(struct metainfo *m);
 
+/* Whether the file is created: pad files and symbolic links are not. */
+bool metainfo_on_disk(const struct metainfo_file *f);
+
 /* Bytes of piece `index`: piece_length, or less for the last; 0 where there is
  * no such piece. */
 uint32_t metainfo_piece_size(const struct metainfo *m, uint32_t index);

@@ -56,6 +56,7 @@ struct event {
 			uint32_t piece_length;
 			uint64_t length;
 			size_t files;
+			size_t files_on_disk; /* without pad files */
 			/* One byte a file: wanted; NULL: all are. */
 			const uint8_t *selected;
 			size_t selected_files;

@@ -39,8 +39,7 @@ static void believe(struct session_torrent *st, const struct resume *saved,
 		struct storage_stat now;
 		uint32_t first, end;
 
-		if (m->files[f].length == 0 || m->files[f].pad ||
-			m->files[f].symlink)
+		if (m->files[f].length == 0 || !metainfo_on_disk(&m->files[f]))
 			continue;
 		storage_stat(st->storage, f, &now);
 		bool same = unchanged_file(&saved->files[f], &now);
@@ -160,6 +159,15 @@ void inventory_tell(struct session_torrent *st)
 				.pieces = torrent_wanted_count(st->torrent)}});
 }
 
+static size_t files_on_disk(const struct metainfo *m)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->file_count; i++)
+		count += metainfo_on_disk(&m->files[i]);
+	return count;
+}
+
 bool inventory_take(struct session_torrent *st)
 {
 	const struct metainfo *m = st->m;
@@ -179,6 +187,7 @@ bool inventory_take(struct session_torrent *st)
 				.piece_length = m->piece_length,
 				.length = m->length,
 				.files = m->file_count,
+				.files_on_disk = files_on_disk(m),
 				.selected = st->selection.files,
 				.selected_files = st->selection.file_count,
 				.selected_length = st->selection.length}});

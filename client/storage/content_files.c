@@ -76,9 +76,7 @@ void content_files_close(struct content_files *f)
 
 bool content_files_on_disk(const struct content_files *f, size_t file)
 {
-	const struct metainfo_file *wanted = &f->root->m->files[file];
-
-	return !wanted->pad && !wanted->symlink;
+	return metainfo_on_disk(&f->root->m->files[file]);
 }
 
 /* "FILE: cannot WHAT: errno". */

@@ -214,11 +214,6 @@ static bool not_there(const struct selection_list *list, const char *what,
 		files);
 }
 
-static bool on_disk(const struct metainfo_file *f)
-{
-	return !f->pad && !f->symlink;
-}
-
 static bool choose_numbers(const struct selection_item *item,
 	const struct metainfo *m, uint8_t *ret)
 {
@@ -237,7 +232,7 @@ static bool choose_glob(const struct selection_item *item,
 		const char *path = m->files[i].path;
 		const char *slash = strrchr(path, '/');
 
-		if (!on_disk(&m->files[i]) ||
+		if (!metainfo_on_disk(&m->files[i]) ||
 			(!glob_match(item->glob, path) &&
 				!(slash && glob_match(item->glob, slash + 1))))
 			continue;
@@ -259,7 +254,7 @@ static bool choose_files(const struct selection_list *list,
 			return not_there(list, item->text, m, err);
 	}
 	for (size_t i = 0; i < m->file_count; i++) {
-		if (!on_disk(&m->files[i]))
+		if (!metainfo_on_disk(&m->files[i]))
 			s->files[i] = 0;
 		if (!s->files[i])
 			continue;
@@ -273,7 +268,7 @@ static bool choose_files(const struct selection_list *list,
 static bool everything(const struct selection *s, const struct metainfo *m)
 {
 	for (size_t i = 0; i < m->file_count; i++) {
-		if (on_disk(&m->files[i]) && !s->files[i])
+		if (metainfo_on_disk(&m->files[i]) && !s->files[i])
 			return false;
 	}
 	return true;

@@ -316,7 +316,8 @@ static void on_metadata_locked(
 				 : event->metadata.length;
 	say_locked(p, "%s: %s in %zu file%s, %" PRIu32 " piece%s of %s",
 		e->shown.name, text_size(event->metadata.length, length),
-		event->metadata.files, event->metadata.files == 1 ? "" : "s",
+		event->metadata.files_on_disk,
+		event->metadata.files_on_disk == 1 ? "" : "s",
 		event->metadata.pieces, event->metadata.pieces == 1 ? "" : "s",
 		text_size(event->metadata.piece_length, piece));
 	if (partial)

@@ -56,7 +56,8 @@ static void emit_whole_download(struct progress *p)
 			.metadata = {.pieces = 1,
 				.piece_length = 16384,
 				.length = 5000,
-				.files = 1}},
+				.files = 1,
+				.files_on_disk = 1}},
 		{.kind = EVENT_CHECKED,
 			.torrent = &hash,
 			.name = "a\nb",
@@ -115,8 +116,9 @@ Test(progress, what_is_selected_is_told, .init = redirect_both)
 			.metadata = {.pieces = 9,
 				.piece_length = 16384,
 				.length = 140000,
-				.files = 3,
-				.selected = (const uint8_t[]){0, 1, 0},
+				.files = 4,
+				.files_on_disk = 3,
+				.selected = (const uint8_t[]){0, 1, 0, 0},
 				.selected_files = 1,
 				.selected_length = 5000}});
 	progress_destroy(p);
