@@ -86,6 +86,7 @@ struct play {
 	struct peer peers[PEERS];
 
 	bool have[PIECES]; /* the model */
+	bool lost;         /* we have lost a piece that we had */
 	size_t full_count; /* pieces that are with finishers */
 	struct open_piece *full[PIECES];
 
@@ -179,11 +180,14 @@ static void check_peer(const struct peer *p)
 	require(c->out.len <= CONVERSATION_MAX_OUT);
 }
 
-/* It has been told what came from others. */
+/* It has been told what came from others; but the log of news has room for each
+ * piece once only. */
 static void check_not_asked_in_vain(const struct peer *p)
 {
 	const struct asking *a = &p->c.asking;
 
+	if (play.lost)
+		return;
 	for (size_t i = 0; i < a->count; i++)
 		require(a->released[i] || !play.have[a->asked[i].piece]);
 }
@@ -580,6 +584,7 @@ static void step(void)
 		uint32_t piece = reader_u8(&play.script) % PIECES;
 
 		torrent_lose(play.torrent, piece);
+		play.lost |= play.have[piece];
 		play.have[piece] = false;
 		return;
 	}
