@@ -13,6 +13,9 @@ struct piece_check {
 	const uint8_t *expected[2]; /* SHA1_SIZE bytes in the metainfo */
 	size_t missing;             /* bytes of each piece still to come */
 	bool too_long;
+
+	uint32_t zeros_size; /* 0: zeros were not hashed yet */
+	uint8_t zeros_hash[SHA1_SIZE];
 };
 
 struct piece_check *piece_check_create(void)
@@ -114,4 +117,27 @@ void piece_check_end_two(struct piece_check *c, bool ret_good[2])
 	digest_pair_end(c->pair, hashes[0], hashes[1]);
 	for (size_t i = 0; i < 2; i++)
 		ret_good[i] = proven(c, i, hashes[i]);
+}
+
+static void hash_zeros(struct piece_check *c, uint32_t size)
+{
+	static const uint8_t zeros[16 * 1024];
+
+	digest_begin(c->digest, DIGEST_SHA1);
+	for (uint32_t left = size, len; left > 0; left -= len) {
+		len = left < sizeof(zeros) ? left : sizeof(zeros);
+		digest_update(c->digest, zeros, len);
+	}
+	digest_end(c->digest, c->zeros_hash);
+	c->zeros_size = size;
+}
+
+bool piece_check_is_zeros(
+	struct piece_check *c, const struct metainfo *m, uint32_t index)
+{
+	uint32_t size = metainfo_piece_size(m, index);
+
+	if (size != c->zeros_size)
+		hash_zeros(c, size);
+	return memcmp(c->zeros_hash, hash_of(m, index), SHA1_SIZE) == 0;
 }

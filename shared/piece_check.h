@@ -36,4 +36,9 @@ void piece_check_update_two(
 	struct piece_check *c, const void *a, const void *b, size_t len);
 void piece_check_end_two(struct piece_check *c, bool ret_good[2]);
 
+/* Does the torrent say that the piece is nothing but zeros?  Not between begin
+ * and end.  So many zeros are hashed when it is asked of a size first. */
+bool piece_check_is_zeros(
+	struct piece_check *c, const struct metainfo *m, uint32_t index);
+
 #endif

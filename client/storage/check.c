@@ -21,6 +21,7 @@ enum {
 	 * that it reads on where it was. */
 	RUN_SIZE = 4 * 1024 * 1024,
 	RUN_PIECES = 2,
+	ZEROS_MAX = 32 * 1024 * 1024,
 	PROGRESS_MS = 100,
 };
 
@@ -176,6 +177,16 @@ static void check_pieces(
 		t->work->good[pieces[i]] = piece_good(t, pieces[i]);
 }
 
+/* Zeros may be there as a hole: a sparse copy, or a file system that keeps none
+ * of them.  (Of larger pieces it would take long to know.) */
+static bool hole_may_be_good(struct checker *t, uint32_t index)
+{
+	const struct metainfo *m = t->work->c->m;
+
+	return metainfo_piece_size(m, index) <= ZEROS_MAX &&
+		piece_check_is_zeros(t->check, m, index);
+}
+
 static void check_run_of_pieces(struct checker *t, uint32_t begin, uint32_t end)
 {
 	struct work *w = t->work;
@@ -188,7 +199,7 @@ static void check_run_of_pieces(struct checker *t, uint32_t begin, uint32_t end)
 			continue;
 		if (!w->c->holes_may_be_good && data <= i)
 			data = skip_holes(w, i, end);
-		if (data > i) {
+		if (data > i && !hole_may_be_good(t, i)) {
 			tell(w, metainfo_piece_size(w->c->m, i));
 			continue;
 		}

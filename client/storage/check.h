@@ -18,7 +18,8 @@ struct storage;
  * turned out right.  NULL wanted: all.  Pieces in missing files cost nothing
  * (they are simply not good).  A piece that lies wholly in a hole is zeros:
  * with holes_may_be_good (seed, verify) it is hashed like any other; without (a
- * leech, whose sparse files are mostly holes) it costs nothing and is not good.
+ * leech, whose sparse files are mostly holes) it costs nothing and is not good,
+ * unless the torrent says that it is zeros.
  *
  * `progress` (may be NULL) is called with the bytes done so far, by the calling
  * thread, at most some ten times a second.  `stop` (may be NULL) ends

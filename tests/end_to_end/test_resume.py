@@ -337,6 +337,21 @@ def test_one_changed_file_of_many_is_fetched_again_alone(lab):
     assert fetched == {7, 11} | set(range(30, 40))
 
 
+def test_zeros_in_the_holes_of_a_sparse_copy_are_not_fetched(lab):
+    data = noise(PIECE_LENGTH) + bytes(10 * PIECE_LENGTH) + noise(PIECE_LENGTH, 1)
+    content = lab.write("source/thing", data)
+    torrent = lab.torrent(content, PIECE_LENGTH)
+    source = lab.seeder(torrent, data)
+    lab.path("out").mkdir()
+    with open(lab.path("out/thing"), "wb") as f:
+        f.write(data[:PIECE_LENGTH])
+        f.truncate(len(data))
+    leech = lab.leech(torrent, lab.path("out"), peers=[source])
+    finish_equal(leech, content, lab.path("out"))
+    assert leech.find("checked")["have"] == 11
+    assert {piece for piece, _ in source.requests} == {11}
+
+
 def test_full_disk_is_an_honest_failure_and_more_room_the_cure(lab):
     content = lab.noise_file("source/thing", 12 * MIB)
     torrent = lab.torrent(content, 65536)

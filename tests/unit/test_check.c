@@ -132,10 +132,10 @@ Test(check, a_missing_file_is_no_failure_and_a_folder_in_its_place_is)
 	temp_folder_remove(&dir);
 }
 
-Test(check, zeros_in_a_hole_are_good_only_when_asked_for)
+Test(check, zeros_in_a_hole_are_good_where_zeros_are_wanted)
 {
 	static const struct made_file one[] = {
-		{.path = "", .length = 64 * PIECE}, {0}};
+		{.path = "", .length = 64 * PIECE - 5}, {0}};
 	struct temp_folder dir = temp_folder_make();
 	uint8_t *content = calloc(1, 64 * PIECE);
 	content[40 * PIECE] = 1;
@@ -144,18 +144,24 @@ Test(check, zeros_in_a_hole_are_good_only_when_asked_for)
 	struct error err;
 
 	put_file("sparse", "", 0);
-	cr_assert_eq(truncate("sparse", 64 * PIECE), 0);
+	cr_assert_eq(truncate("sparse", 63 * PIECE), 0);
 	struct storage *s = opened(&t.m, STORAGE_LEECH);
-	struct check c = {.m = &t.m, .storage = s, .holes_may_be_good = true};
-	cr_assert(check_run(&c, good, &err), "%s", err.text);
-	for (size_t i = 0; i < 64; i++)
-		cr_expect_eq(good[i], i != 40, "piece %zu", i);
+	struct check c = {.m = &t.m, .storage = s};
+	for (int holes = 0; holes < 2; holes++) {
+		c.holes_may_be_good = holes;
+		cr_assert(check_run(&c, good, &err), "%s", err.text);
+		for (size_t i = 0; i < 64; i++)
+			cr_expect_eq(
+				good[i], i != 40 && i != 63, "piece %zu", i);
+	}
+	cr_assert_eq(truncate("sparse", 64 * PIECE - 5), 0);
 
 	struct iovec iov = {content + 40 * PIECE, PIECE};
 	cr_assert(storage_write(s, 40 * PIECE, &iov, 1, &err));
 	c.holes_may_be_good = false;
 	cr_assert(check_run(&c, good, &err), "%s", err.text);
 	cr_expect_eq(good[40], 1);
+	cr_expect_eq(good[63], 1);
 	storage_close(s);
 	made_torrent_finish(&t);
 	temp_folder_remove(&dir);
