@@ -551,7 +551,7 @@ def test_stopped_and_continued_by_the_shell(lab):
     finish_equal(leech, content, lab.path("out"))
 
 
-@pytest.mark.parametrize("threads", [1, 6, 8, 12, 20, 40])
+@pytest.mark.parametrize("threads", [4, 6, 8, 12, 20, 40])
 def test_few_threads_are_enough_or_one_clear_error(lab, threads):
     if os.geteuid() != 0:
         pytest.skip("needs the right to be another user")
