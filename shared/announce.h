@@ -39,8 +39,7 @@ struct announce {
 	bool partial_seed;  /* wants no more, and has not all (BEP 21); a
 			     * tracker of ours does not tell it apart */
 	uint32_t numwant;   /* peers asked for */
-	bool numwant_named; /* by the peer itself, not a tracker's default;
-			     * known to the tracker only */
+	bool numwant_named; /* by the peer itself, else the tracker chooses */
 	uint32_t key;       /* random per run; 0: none */
 	bool one_family;    /* only peers of its own address family are of use:
 			     * a reply over UDP has room for no others */

@@ -46,9 +46,11 @@ bool announce_http_url(const char *url, const struct announce *a,
 	write_escaped(ret, a->peer_id, PEER_ID_SIZE);
 	writer_format(ret,
 		"&port=%u&uploaded=%" PRIu64 "&downloaded=%" PRIu64
-		"&left=%" PRIu64 "&numwant=%" PRIu32 "&compact=%d",
+		"&left=%" PRIu64 "&compact=%d",
 		(unsigned)a->peer.port, a->uploaded, a->downloaded, a->left,
-		a->numwant, a->compact);
+		a->compact);
+	if (a->numwant_named)
+		writer_format(ret, "&numwant=%" PRIu32, a->numwant);
 	if (a->no_peer_id)
 		writer_text(ret, "&no_peer_id=1");
 	if (a->key != 0)

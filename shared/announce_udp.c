@@ -70,8 +70,9 @@ void announce_udp_write_announce(struct writer *w, uint64_t connection_id,
 	writer_u32(w, (uint32_t)a->event);
 	writer_u32(w, 0); /* our address: the one that the tracker sees */
 	writer_u32(w, a->key);
-	/* A signed number there. */
-	writer_u32(w, a->numwant < INT32_MAX ? a->numwant : INT32_MAX);
+	/* A signed number there; -1: the tracker chooses. */
+	uint32_t numwant = a->numwant < INT32_MAX ? a->numwant : INT32_MAX;
+	writer_u32(w, a->numwant_named ? numwant : UINT32_MAX);
 	writer_u16(w, a->peer.port);
 	write_url_data(w, url_data);
 }

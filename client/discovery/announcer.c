@@ -248,7 +248,6 @@ static void say_what(const struct announcer *a, enum announce_event event,
 {
 	*ret = (struct announce){
 		.info_hash = a->options.m->info_hash,
-		.numwant = ANNOUNCE_DEFAULT_NUMWANT,
 	};
 	ret->peer.port = a->options.port;
 	a->options.fill(a->options.ctx, ret);
@@ -257,8 +256,10 @@ static void say_what(const struct announcer *a, enum announce_event event,
 	ret->event = event;
 	ret->compact = true;
 	ret->no_peer_id = true;
-	if (event == ANNOUNCE_STOPPED)
+	if (event == ANNOUNCE_STOPPED) {
 		ret->numwant = 0;
+		ret->numwant_named = true;
+	}
 }
 
 static void wait_until_locked(struct announcer *a, uint64_t at_ms)

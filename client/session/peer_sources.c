@@ -43,6 +43,9 @@ static void fill_announce(void *arg, struct announce *a)
 	a->partial_seed = st->state == STATE_SEEDING &&
 		st->mode == SESSION_LEECH && !torrent_whole(st->torrent);
 	a->numwant = NUMWANT;
+	/* A seed has no use for others: who names a number may be given them
+	 * to make it up. */
+	a->numwant_named = a->left > 0;
 }
 
 static void take_peers(void *arg, const struct endpoint *peers, size_t count)

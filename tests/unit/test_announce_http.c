@@ -32,6 +32,7 @@ static struct announce sample(void)
 		.left = 3,
 		.event = ANNOUNCE_STARTED,
 		.numwant = 80,
+		.numwant_named = true,
 		.key = 0x0badcafe,
 		.compact = true,
 	};

@@ -42,6 +42,7 @@ static struct announce sample(void)
 		.left = 3ULL << 40,
 		.event = ANNOUNCE_STARTED,
 		.numwant = 80,
+		.numwant_named = true,
 		.key = 0x0badcafe,
 	};
 

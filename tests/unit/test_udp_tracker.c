@@ -6,8 +6,11 @@
 #include "shared/clock.h"
 #include "tests/unit/udp_server.h"
 
-static const struct announce announce = {
-	.peer.port = 6881, .left = 1000, .numwant = 80, .key = 99};
+static const struct announce announce = {.peer.port = 6881,
+	.left = 1000,
+	.numwant = 80,
+	.numwant_named = true,
+	.key = 99};
 
 static struct result {
 	bool ok;
