@@ -24,8 +24,10 @@ struct writer;
  * longer than what is understood of them: the BEP leaves room there. */
 
 enum {
-	/* The largest payload that goes through an Ethernet in one piece. */
+	/* The largest payload that goes through an Ethernet in one piece, and
+	 * the largest by IPv6, whose header is longer. */
 	ANNOUNCE_UDP_MAX_PACKET = 1472,
+	ANNOUNCE_UDP_MAX_PACKET_V6 = 1452,
 
 	ANNOUNCE_UDP_CONNECT_SIZE = 16,   /* question and answer */
 	ANNOUNCE_UDP_ANNOUNCE_SIZE = 98,  /* without options */

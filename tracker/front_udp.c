@@ -168,13 +168,16 @@ static void answer_scrape(const struct announce_rules *rules,
 static size_t answer(const struct front_udp *f, const struct question *q,
 	struct reader *r, size_t question_len, uint8_t *ret)
 {
-	struct writer w = writer_of(ret, ANNOUNCE_UDP_MAX_PACKET);
+	size_t most = endpoint_is_v4(&q->from) ? ANNOUNCE_UDP_MAX_PACKET
+					       : ANNOUNCE_UDP_MAX_PACKET_V6;
 	bool proven = q->head.action != ANNOUNCE_UDP_CONNECT &&
 		connection_id_valid(
 			&f->ids, &q->from, q->now_s, q->head.connection_id);
 
-	if (!proven && question_len < ANNOUNCE_UDP_MAX_PACKET)
-		w = writer_of(ret, question_len);
+	if (!proven && question_len < most)
+		most = question_len;
+
+	struct writer w = writer_of(ret, most);
 	switch (q->head.action) {
 	case ANNOUNCE_UDP_CONNECT:
 		announce_udp_write_connected(&w, q->head.transaction,

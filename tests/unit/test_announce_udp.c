@@ -410,8 +410,12 @@ Test(announce_udp, a_reply_has_as_many_peers_as_fit)
 {
 	static const struct {
 		const char *ip;
+		size_t size;
 		size_t peers;
-	} cases[] = {{"1.2.3.4", 242}, {"2001:db8::1", 80}};
+	} cases[] = {
+		{"1.2.3.4", ANNOUNCE_UDP_MAX_PACKET, 242},
+		{"2001:db8::1", ANNOUNCE_UDP_MAX_PACKET_V6, 79},
+	};
 	struct announce_reply *sent = &replies[0], *got = &replies[1];
 
 	for (size_t i = 0; i < 2; i++) {
@@ -423,7 +427,7 @@ Test(announce_udp, a_reply_has_as_many_peers_as_fit)
 			sent->peers[k].port = (uint16_t)(k + 1);
 		}
 		sent->peer_count = ANNOUNCE_REPLY_MAX_PEERS;
-		w = writer_of(packet, ANNOUNCE_UDP_MAX_PACKET);
+		w = writer_of(packet, cases[i].size);
 		announce_udp_write_reply(&w, TRANSACTION, &a, sent);
 		cr_assert(announce_udp_parse_reply(
 			written(), TRANSACTION, endpoint_is_v4(&a.peer), got));
