@@ -203,6 +203,7 @@ static size_t answer(const struct front_udp *f, const struct question *q,
 
 static void prepare_batch(struct udp_thread *t)
 {
+	udp_answers_init(&t->answers, t->socket->fd);
 	for (unsigned i = 0; i < BATCH; i++) {
 		struct packet *p = &t->packets[i];
 		struct msghdr *m = &t->in[i].msg_hdr;

@@ -2,13 +2,21 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum {
 	/* A message of an IP packet's size, and room for its headers. */
 	JOINED_MAX = 65000,
 };
+
+void udp_answers_init(struct udp_answers *a, int fd)
+{
+	int size;
+	socklen_t len = sizeof(size);
+
+	a->joins = getsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, &len) == 0;
+	udp_answers_clear(a);
+}
 
 void udp_answers_clear(struct udp_answers *a)
 {
@@ -109,7 +117,7 @@ void udp_answers_add(
 	struct udp_answers *a, size_t len, const struct msghdr *question)
 {
 	drop_interface(question);
-	if (a->count > 0 && fits_last(a, len, question))
+	if (a->joins && a->count > 0 && fits_last(a, len, question))
 		join_last(a, len);
 	else
 		begin_message(a, len, question);

@@ -2,6 +2,7 @@
 #define TRACKER_UDP_ANSWERS_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -30,6 +31,7 @@ struct udp_message {
 };
 
 struct udp_answers {
+	bool joins;     /* the kernel cuts up messages */
 	unsigned count; /* of messages */
 	size_t used;    /* of `bytes` */
 	struct mmsghdr headers[UDP_ANSWERS_MAX];
@@ -41,7 +43,11 @@ struct udp_answers {
 	uint8_t bytes[UDP_ANSWERS_MAX * ANNOUNCE_UDP_MAX_PACKET];
 };
 
-/* Begin with none. */
+/* None yet; they will go out of `fd`.  Kernels before Linux 4.18 do not cut up
+ * messages, and do not refuse to: there, each answer goes as a message. */
+void udp_answers_init(struct udp_answers *a, int fd);
+
+/* Begin with none again. */
 void udp_answers_clear(struct udp_answers *a);
 
 /* Where to write the next one, up to ANNOUNCE_UDP_MAX_PACKET bytes; there are

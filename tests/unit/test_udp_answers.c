@@ -33,6 +33,7 @@ static void set_up(void)
 	answers = calloc(1, sizeof(*answers));
 	cr_assert(answers);
 	tracker = open_socket(&at);
+	udp_answers_init(answers, tracker);
 	for (int i = 0; i < ASKERS; i++)
 		askers[i] = open_socket(&names[i]);
 }
@@ -128,6 +129,19 @@ Test(udp_answers, the_most_there_may_be_are_sent)
 	for (int i = 0; i < MOST; i++)
 		steps[i] = (struct step){i % 2, 20};
 	there_and_back(steps, MOST);
+}
+
+/* A Unix socket knows as little of UDP_SEGMENT as an old kernel does. */
+Test(udp_answers, where_the_kernel_does_not_know_how_to_cut_none_are_joined)
+{
+	const int count = sizeof(mixed) / sizeof(mixed[0]);
+	int other = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	cr_assert(other >= 0);
+	udp_answers_init(answers, other);
+	close(other);
+	there_and_back(mixed, count);
+	cr_expect_eq(answers->count, count);
 }
 
 /* Without checksums the kernel does not cut up messages. */
