@@ -43,15 +43,14 @@ struct tracker {
 	bool owed_completed;
 	unsigned failures;      /* in a row */
 	uint64_t not_before_ms; /* after a failure; NEVER: told to stay away */
-	/* Times asked since any tracker answered: all have their turn before
-	 * one is tried again, however many are dead. */
+	/* Announces to it since any tracker answered: all have their turn
+	 * before one is tried again, however many are dead. */
 	unsigned turns;
 	uint64_t answered_ms; /* the last time */
 	uint64_t counts_ms;   /* when its counts are not new any more */
 
 	/* What it is asked now. */
 	bool under_way;
-	bool counting; /* a scrape, and no announce */
 	uint64_t asked_ms;
 	enum announce_event event;
 	bool completed_when_asked;
@@ -150,7 +149,7 @@ static uint64_t overtaken_ms(const struct announce_schedule *s)
 	for (size_t i = 0; i < s->count; i++) {
 		const struct tracker *t = &s->trackers[i];
 
-		if (t->under_way && !t->counting)
+		if (t->under_way)
 			at = later(at, t->asked_ms + OVERTAKE_MS);
 	}
 	return at;
@@ -242,12 +241,10 @@ static void ask(struct announce_schedule *s, uint64_t now_ms, struct tracker *t,
 	enum announce_event event, struct announce_turn *ret)
 {
 	t->under_way = true;
-	t->counting = false;
 	t->asked_ms = now_ms;
 	t->event = event;
 	t->completed_when_asked = s->completed;
 	t->renewals_when_asked = s->renewals;
-	t->turns++;
 	s->under_way++;
 	s->asked_ms[s->ask_count % BURST] = now_ms;
 	s->ask_count++;
@@ -265,9 +262,10 @@ static enum announce_schedule_step take(struct announce_schedule *s,
 	struct tracker *t = c->tracker;
 
 	ask(s, now_ms, t, c->counting ? ANNOUNCE_NONE : event_for(t), ret);
-	t->counting = c->counting;
-	if (!c->counting)
+	if (!c->counting) {
+		t->turns++;
 		return ANNOUNCE_SCHEDULE_ASK;
+	}
 	s->count_wanted = false;
 	return ANNOUNCE_SCHEDULE_COUNT;
 }

@@ -569,6 +569,47 @@ Test(announce_schedule, scrapes_count_like_announces)
 	announce_schedule_destroy(s);
 }
 
+Test(announce_schedule, a_scrape_is_not_a_turn)
+{
+	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+
+	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
+	expect_count(s, 10 * SECOND, 0);
+	announce_schedule_counted(s, 0, 11 * SECOND);
+	expect_step(s, 11 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
+	cr_expect_eq(ask_at(s, 600).tracker, 0);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, a_scrape_under_way_holds_the_announce_up_for_3_s)
+{
+	static const struct {
+		uint64_t over_ms; /* 0: it hangs */
+		uint64_t at_ms;
+		size_t tracker;
+	} cases[] = {
+		{60999, 60999, 0},
+		{61999, 61999, 0},
+		{0, 62000, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+		struct announce_turn turn = {.tracker = MAX};
+
+		announce_schedule_answered(
+			s, ask_at(s, 0).tracker, 0, 60, 0, false);
+		expect_count(s, 59 * SECOND, 0);
+		expect_step(s, 60 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 62000);
+		if (cases[i].over_ms != 0)
+			announce_schedule_counted(s, 0, cases[i].over_ms);
+		cr_expect_eq(announce_schedule_next(s, cases[i].at_ms, &turn),
+			ANNOUNCE_SCHEDULE_ASK, "case %zu", i);
+		cr_expect_eq(turn.tracker, cases[i].tracker, "case %zu", i);
+		announce_schedule_destroy(s);
+	}
+}
+
 /* Ask whenever allowed, always hungry, until `end`; returns how many times,
  * and when. */
 static size_t play(struct announce_schedule *s, uint64_t end, bool answers,
