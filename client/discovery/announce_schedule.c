@@ -47,6 +47,7 @@ struct tracker {
 	 * before one is tried again, however many are dead. */
 	unsigned turns;
 	uint64_t answered_ms; /* the last time */
+	uint64_t min_ms;      /* the end of its min interval */
 	uint64_t counts_ms;   /* when its counts are not new any more */
 
 	/* What it is asked now. */
@@ -158,9 +159,11 @@ static uint64_t overtaken_ms(const struct announce_schedule *s)
 static uint64_t regular_ms(
 	const struct announce_schedule *s, const struct tracker *t)
 {
-	if (!s->hungry)
-		return s->due_ms;
-	return earlier(s->due_ms, t->knows_us ? s->hungry_ms : s->others_ms);
+	uint64_t at = s->due_ms;
+
+	if (s->hungry)
+		at = earlier(at, t->knows_us ? s->hungry_ms : s->others_ms);
+	return later(later(at, t->min_ms), t->not_before_ms);
 }
 
 /* Which of two that are due at the same time; else their order counts. */
@@ -182,8 +185,7 @@ static struct choice next_regular(struct announce_schedule *s, uint64_t now_ms)
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct tracker *t = &s->trackers[i];
-		uint64_t at = later(
-			later(regular_ms(s, t), t->not_before_ms), free_ms);
+		uint64_t at = later(regular_ms(s, t), free_ms);
 
 		if (t->under_way)
 			continue;
@@ -211,18 +213,26 @@ static struct choice next_completed(
 	return best;
 }
 
+/* Of those who know us; NULL: nobody does. */
+static struct tracker *answered_last(struct announce_schedule *s)
+{
+	struct tracker *last = NULL;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct tracker *t = &s->trackers[i];
+
+		if (t->knows_us &&
+			(last == NULL || t->answered_ms > last->answered_ms))
+			last = t;
+	}
+	return last;
+}
+
 /* The tracker whose counts are wanted, if they can be had. */
 static struct choice next_count(struct announce_schedule *s, uint64_t now_ms)
 {
-	struct tracker *t = NULL;
+	struct tracker *t = s->count_wanted ? answered_last(s) : NULL;
 
-	for (size_t i = 0; s->count_wanted && i < s->count; i++) {
-		struct tracker *other = &s->trackers[i];
-
-		if (other->knows_us &&
-			(t == NULL || other->answered_ms > t->answered_ms))
-			t = other;
-	}
 	s->count_wanted = t != NULL && t->can_count && t->failures == 0 &&
 		!t->under_way && now_ms >= t->counts_ms;
 	if (!s->count_wanted)
@@ -415,10 +425,11 @@ void announce_schedule_answered(struct announce_schedule *s, size_t tracker,
 			min_s, MAX_INTERVAL_S);
 
 	s->due_ms = now_ms + wait_s * 1000;
-	s->hungry_ms = now_ms + min_s * 1000;
+	s->hungry_ms = now_ms + (uint64_t)MIN_INTERVAL_S * 1000;
 	s->others_ms = now_ms + OTHERS_MS;
+	t->min_ms = now_ms + min_s * 1000;
 	if (t->renewals_when_asked != s->renewals)
-		s->due_ms = s->hungry_ms; /* it was told what is not true */
+		s->due_ms = t->min_ms; /* it was told what is not true */
 
 	t->failures = 0;
 	t->not_before_ms = 0;
@@ -479,8 +490,11 @@ void announce_schedule_hungry(struct announce_schedule *s, bool hungry)
 
 void announce_schedule_renew(struct announce_schedule *s)
 {
+	const struct tracker *told = answered_last(s);
+
 	s->renewals++;
-	s->due_ms = earlier(s->due_ms, s->hungry_ms);
+	if (told != NULL)
+		s->due_ms = earlier(s->due_ms, told->min_ms);
 }
 
 void announce_schedule_count(struct announce_schedule *s)

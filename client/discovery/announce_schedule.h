@@ -86,11 +86,12 @@ void announce_schedule_counted(
 void announce_schedule_completed(struct announce_schedule *s);
 
 /* Whether more peers are wanted, from now on: then the next announce need wait
- * for the min interval only, and 60 s at least, and others are asked, too. */
+ * for 60 s only, and others are asked, too; but none within its own min
+ * interval. */
 void announce_schedule_hungry(struct announce_schedule *s, bool hungry);
 
 /* What trackers were told is no longer true: the next announce need wait for
- * the min interval only, and 60 s at least. */
+ * the min interval of the one that answered last only, and 60 s at least. */
 void announce_schedule_renew(struct announce_schedule *s);
 
 /* It is of interest how many peers there are: of the tracker that answered

@@ -479,6 +479,57 @@ Test(announce_schedule, the_hungry_ask_those_that_do_not_know_us_too)
 	announce_schedule_destroy(s);
 }
 
+Test(announce_schedule, each_has_its_own_min_interval)
+{
+	static const struct line patient_first[] = {
+		{0, HUNGRY, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 1800},
+		{20, 0, 1, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
+		{80, 0, 1, ANNOUNCE_NONE, ANSWERED, 1800, 900},
+		{980, 0, 1, ANNOUNCE_NONE, ANSWERED, 1800, 900},
+		{1800, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 1800},
+		{1880, 0, 1, ANNOUNCE_NONE, ANSWERED, 1800, 900},
+	};
+	static const struct line patient_last[] = {
+		{0, HUNGRY, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 0},
+		{20, 0, 1, ANNOUNCE_STARTED, ANSWERED, 1800, 1800},
+		{80, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
+		{140, 0, 0, ANNOUNCE_NONE, ANSWERED, 200, 0},
+		{340, SATED, 0, ANNOUNCE_NONE, FAILED, 0, 0},
+		{355, 0, 0, ANNOUNCE_NONE, FAILED, 0, 1465},
+		{1820, 0, 1, ANNOUNCE_NONE, ANSWERED, 1800, 900},
+	};
+	/* These are not for their peers. */
+	static const struct line exempt[] = {
+		{0, 0, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 1800},
+		{0, COMPLETED, 0, ANNOUNCE_COMPLETED, ANSWERED, 1800, 1800},
+		{0, STOP, 0, ANNOUNCE_STOPPED, ANSWERED, 1800, 1800},
+	};
+	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+
+	TELL(s, patient_first);
+	announce_schedule_destroy(s);
+
+	s = schedule((unsigned[]){0, 1}, 2);
+	TELL(s, patient_last);
+	announce_schedule_destroy(s);
+
+	s = one_tracker();
+	TELL(s, exempt);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, what_changed_is_told_to_the_one_that_answered)
+{
+	static const struct line lines[] = {
+		{0, 0, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 300},
+		{300, RENEW, 0, ANNOUNCE_NONE, ANSWERED, 1800, 0},
+	};
+	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
+
+	TELL(s, lines);
+	announce_schedule_destroy(s);
+}
+
 Test(announce_schedule, what_changed_is_told_at_the_min_interval)
 {
 	static const struct line lines[] = {
