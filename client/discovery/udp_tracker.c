@@ -16,9 +16,9 @@
 
 enum {
 	MAX_TIME_MS = 30 * 1000,
-	POLL_MS = 100,               /* how soon a changed give_up_ms is seen */
-	FIRST_RESEND_MS = 15 * 1000, /* BEP 15; doubles */
-	OTHER_FAMILY_MS = 2 * 1000,  /* to answer after the first one has */
+	POLL_MS = 100,              /* how soon a changed give_up_ms is seen */
+	RESEND_MS = 15 * 1000,      /* BEP 15; no time is left to double it */
+	OTHER_FAMILY_MS = 2 * 1000, /* to answer after the first one has */
 
 	MAX_HOST = 253,
 	FAMILIES = 2,
@@ -42,8 +42,7 @@ struct exchange {
 
 	/* The question under way. */
 	uint32_t transaction;
-	uint64_t send_ms;   /* when it is sent, or sent again */
-	uint64_t resend_ms; /* how long to wait then */
+	uint64_t send_ms; /* when it is sent, or sent again */
 
 	/* How it ended. */
 	bool answered;
@@ -118,7 +117,6 @@ static void begin_question(struct exchange *x, uint64_t now_ms)
 {
 	x->transaction = random_u32();
 	x->send_ms = now_ms;
-	x->resend_ms = FIRST_RESEND_MS;
 }
 
 static void write_question(
@@ -143,8 +141,7 @@ static void send_question(
 	struct writer w = writer_of(packet, sizeof(packet));
 
 	write_question(a, x, &w);
-	x->send_ms = now_ms + x->resend_ms;
-	x->resend_ms *= 2;
+	x->send_ms = now_ms + RESEND_MS;
 	ssize_t n = send(
 		x->fd, packet, writer_len(&w), MSG_DONTWAIT | MSG_NOSIGNAL);
 	/* A full queue is the same as a lost packet. */

@@ -10,8 +10,8 @@
 
 /* One blocking announce or scrape over UDP (BEP 15), to the first IPv4 and the
  * first IPv6 address that the tracker's name has, side by side (BEP 7).  What
- * is lost is asked again after 15 s, then 30 s.  A connection id is used for
- * one announce only, so it never becomes too old. */
+ * is lost is asked again after 15 s; there is no time for a third try.  A
+ * connection id is used for one announce only, so it never becomes too old. */
 struct udp_tracker_request {
 	const char *url; /* udp://HOST:PORT, and what may follow (BEP 41) */
 	const struct announce *announce; /* of a scrape: the info hash only */
