@@ -21,7 +21,9 @@
  *
  * A tracker that fails waits 15 s, doubling to 1 h, or as long as it says
  * (BEP 31), and whatever trackers say there are never more than 4 announces
- * and scrapes in 12 s, nor 5 in the first 20 s.
+ * and scrapes in 12 s, nor 5 in the first 20 s.  What is said at the end waits
+ * for no limit.  An announce counts as one, although the one who sends it may
+ * do so over each address family.
  *
  * A tracker "knows us" once it has answered a `started`; only such ones are
  * told `completed` and `stopped`.
