@@ -45,10 +45,11 @@ static struct swarm_spot keep_peer_locked(struct swarm_table *t,
 		counted || (a->event == ANNOUNCE_COMPLETED && kind == SEEDERS);
 	if (spot.known && spot.kind == kind) {
 		peer_array_set_state(p, family, &spot.place, &state);
+	} else if (spot.known) {
+		if (!swarm_table_move_peer(
+			    t, s, w, &a->peer, kind, &state, &spot))
+			return spot;
 	} else {
-		if (spot.known)
-			swarm_table_remove_peer(t, s, w, &spot);
-		spot.known = false;
 		spot.kind = kind;
 		if (!swarm_table_add_peer(t, s, w, &a->peer, &state, &spot))
 			return spot;

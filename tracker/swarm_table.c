@@ -149,12 +149,32 @@ struct swarm_spot swarm_table_find_peer(const struct swarm_table *t,
 	return spot;
 }
 
-void swarm_table_remove_peer(struct swarm_table *t, struct swarm_shard *s,
+/* Out of its array, whatever `t->peer_count` says. */
+static void take_out(struct swarm_table *t, struct swarm_shard *s,
 	struct swarm *w, const struct swarm_spot *spot)
 {
 	peer_array_remove(&w->peers[spot->family][spot->kind],
 		&t->families[spot->family], &spot->place);
 	count_locked(s, spot->kind, false);
+}
+
+/* Into an array, likewise.  False: out of memory. */
+static bool put_in(struct swarm_table *t, struct swarm_shard *s,
+	struct swarm *w, const struct endpoint *peer,
+	const struct peer_state *state, struct swarm_spot *spot)
+{
+	if (!peer_array_add(&w->peers[spot->family][spot->kind],
+		    &t->families[spot->family], peer, state, &spot->place))
+		return false;
+	spot->known = true;
+	count_locked(s, spot->kind, true);
+	return true;
+}
+
+void swarm_table_remove_peer(struct swarm_table *t, struct swarm_shard *s,
+	struct swarm *w, const struct swarm_spot *spot)
+{
+	take_out(t, s, w, spot);
 	atomic_fetch_sub(&t->peer_count, 1);
 }
 
@@ -164,13 +184,23 @@ bool swarm_table_add_peer(struct swarm_table *t, struct swarm_shard *s,
 {
 	if (!reserve_peer(t))
 		return false;
-	if (!peer_array_add(&w->peers[spot->family][spot->kind],
-		    &t->families[spot->family], peer, state, &spot->place)) {
+	if (!put_in(t, s, w, peer, state, spot)) {
 		atomic_fetch_sub(&t->peer_count, 1);
 		return false;
 	}
-	spot->known = true;
-	count_locked(s, spot->kind, true);
+	return true;
+}
+
+bool swarm_table_move_peer(struct swarm_table *t, struct swarm_shard *s,
+	struct swarm *w, const struct endpoint *peer, int kind,
+	const struct peer_state *state, struct swarm_spot *spot)
+{
+	struct swarm_spot to = {.family = spot->family, .kind = kind};
+
+	if (!put_in(t, s, w, peer, state, &to))
+		return false;
+	take_out(t, s, w, spot);
+	*spot = to;
 	return true;
 }
 

@@ -108,6 +108,13 @@ bool swarm_table_add_peer(struct swarm_table *t, struct swarm_shard *s,
 	struct swarm *w, const struct endpoint *peer,
 	const struct peer_state *state, struct swarm_spot *spot);
 
+/* Move a peer that is at the spot to those of `kind`, with that state; the spot
+ * is where it is then.  Nobody else can get its room meanwhile.  False: out of
+ * memory, nothing changed. */
+bool swarm_table_move_peer(struct swarm_table *t, struct swarm_shard *s,
+	struct swarm *w, const struct endpoint *peer, int kind,
+	const struct peer_state *state, struct swarm_spot *spot);
+
 void swarm_table_remove_peer(struct swarm_table *t, struct swarm_shard *s,
 	struct swarm *w, const struct swarm_spot *spot);
 

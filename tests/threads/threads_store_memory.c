@@ -1,6 +1,7 @@
 /* Many threads announce to the same swarms while others count and old peers
- * expire: in the end exactly those are there that did not stop.  Run it under
- * the thread sanitizer: meson setup -Db_sanitize=thread. */
+ * expire: in the end exactly those are there that did not stop.  And in a full
+ * store nobody gets the place of a peer that changes.  Run it under the thread
+ * sanitizer: meson setup -Db_sanitize=thread. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -114,6 +115,40 @@ static void *walker(void *unused)
 	return NULL;
 }
 
+/* There is room for none. */
+static void *newcomer(void *unused)
+{
+	struct announce a = announce_of(1, 1);
+	struct swarm_reply reply;
+	struct error err;
+
+	(void)unused;
+	while (!done) {
+		if (swarm_store_announce(store, &a, NOW_S, &reply, &err))
+			failures++;
+	}
+	return NULL;
+}
+
+/* One peer that is now a seeder and now a leecher has the only place. */
+static void change_in_full_store(void)
+{
+	struct announce a = announce_of(0, 0);
+	pthread_t other;
+
+	store = store_memory_create(1, 3600);
+	done = false;
+	announce(&a, NOW_S);
+	pthread_create(&other, NULL, newcomer, NULL);
+	for (unsigned i = 0; i < 25 * ROUNDS; i++) {
+		a.left = i % 2;
+		announce(&a, NOW_S);
+	}
+	done = true;
+	pthread_join(other, NULL);
+	swarm_store_destroy(store);
+}
+
 int main(void)
 {
 	pthread_t announcers[PEERS], others[3];
@@ -141,6 +176,7 @@ int main(void)
 	if (walk() != PEERS * ROUNDS / 2)
 		failures++;
 	swarm_store_destroy(store);
+	change_in_full_store();
 	if (failures > 0 ||
 		totals.seeders + totals.leechers != PEERS * ROUNDS / 2) {
 		fprintf(stderr, "%u failures, %llu peers\n", failures,
