@@ -5,6 +5,7 @@
 #include "client/discovery/torrent_download.h"
 #include "client/torrent/magnet.h"
 #include "client/torrent/selection.h"
+#include "client/ui/hide_keys.h"
 #include "shared/metainfo.h"
 #include "shared/options.h"
 #include "shared/text.h"
@@ -50,18 +51,28 @@ bool command_parse_select(const struct option_list *options,
 	return true;
 }
 
+const char *command_show_source(
+	const char *source, char ret[COMMAND_SOURCE_SIZE])
+{
+	char open[COMMAND_SOURCE_SIZE];
+
+	if (torrent_download_is_url(source) || magnet_looks_like(source))
+		source = hide_keys_in_url(source, open, sizeof(open));
+	return text_escape_str(source, ret, COMMAND_SOURCE_SIZE);
+}
+
 bool command_load_torrent(
 	const char *path, struct metainfo *ret, struct error *err)
 {
-	char shown[128];
+	char shown[COMMAND_SOURCE_SIZE];
 	const char *why = torrent_download_is_url(path)
 		? "only leech and seed fetch a torrent"
 		: magnet_looks_like(path) ? "wants the torrent file"
 					  : NULL;
 
 	if (why)
-		return error_set(err, "%s: %s",
-			text_escape_str(path, shown, sizeof(shown)), why);
+		return error_set(
+			err, "%s: %s", command_show_source(path, shown), why);
 	return metainfo_load(path, ret, err);
 }
 

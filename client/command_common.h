@@ -33,6 +33,13 @@ int command_fail(int status, const struct error *err);
 bool command_parse_select(const struct option_list *options,
 	struct selection_list *ret, struct error *err);
 
+enum { COMMAND_SOURCE_SIZE = 128 };
+
+/* What was given for a torrent, fit for a message: a path as it is, a URL or a
+ * magnet link without the keys in it.  Returns `ret`. */
+const char *command_show_source(
+	const char *source, char ret[COMMAND_SOURCE_SIZE]);
+
 /* A torrent file, for a command that opens no socket: words for who gives it
  * something else that `leech` would take. */
 bool command_load_torrent(

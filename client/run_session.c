@@ -18,7 +18,6 @@
 #include "client/session/events.h"
 #include "client/torrent/magnet.h"
 #include "client/torrent/selection.h"
-#include "client/ui/hide_keys.h"
 #include "client/ui/json_events.h"
 #include "client/ui/progress.h"
 #include "shared/log.h"
@@ -197,22 +196,20 @@ static bool is_loaded(const struct running *r, const struct info_hash *hash)
 static bool download_torrent(const struct running *r, const char *url,
 	struct metainfo *ret, struct error *err)
 {
-	char open[SHOWN_SIZE];
-	char shown[SHOWN_SIZE];
+	char shown[COMMAND_SOURCE_SIZE];
 	struct error why;
 
 	if (torrent_download(
 		    url, r->run->options->bind ? &r->bind : NULL, ret, &why))
 		return true;
-	hide_keys_in_url(url, open, sizeof(open));
-	return error_set(err, "%s: %s",
-		text_escape_str(open, shown, sizeof(shown)), why.text);
+	return error_set(
+		err, "%s: %s", command_show_source(url, shown), why.text);
 }
 
 static bool load_torrent(struct running *r, const char *path, struct error *err)
 {
 	struct metainfo *m = &r->torrents[r->torrent_count];
-	char shown[SHOWN_SIZE];
+	char shown[COMMAND_SOURCE_SIZE];
 
 	if (!(torrent_download_is_url(path) ? download_torrent(r, path, m, err)
 					    : metainfo_load(path, m, err)))
@@ -220,7 +217,7 @@ static bool load_torrent(struct running *r, const char *path, struct error *err)
 	if (is_loaded(r, &m->info_hash)) {
 		metainfo_finish(m);
 		return error_set(err, "%s: given twice",
-			text_escape_str(path, shown, sizeof(shown)));
+			command_show_source(path, shown));
 	}
 	r->torrent_count++;
 	return true;
@@ -229,17 +226,18 @@ static bool load_torrent(struct running *r, const char *path, struct error *err)
 static bool load_magnet(struct running *r, const char *link, struct error *err)
 {
 	struct magnet *m = &r->magnets[r->magnet_count];
-	char shown[SHOWN_SIZE];
+	char shown[COMMAND_SOURCE_SIZE];
+	char hex[INFO_HASH_HEX_SIZE];
 
-	text_escape_str(link, shown, sizeof(shown));
 	if (r->run->mode != SESSION_LEECH)
-		return error_set(
-			err, "%s: seeding wants the torrent file", shown);
+		return error_set(err, "%s: seeding wants the torrent file",
+			command_show_source(link, shown));
 	if (!magnet_parse(link, m, err))
 		return false;
 	if (is_loaded(r, &m->info_hash)) {
+		info_hash_hex(&m->info_hash, hex);
 		magnet_finish(m);
-		return error_set(err, "%s: given twice", shown);
+		return error_set(err, "magnet link of %s: given twice", hex);
 	}
 	r->magnet_count++;
 	return true;

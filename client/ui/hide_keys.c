@@ -58,11 +58,11 @@ static void put_without_values(struct writer *out, const char *query)
 
 static void put_url(struct writer *out, const char *url)
 {
-	const char *scheme_end = strstr(url, "://");
+	size_t scheme_len = strcspn(url, ":/?#");
 
-	if (scheme_end) {
-		writer_bytes(out, url, (size_t)(scheme_end + 3 - url));
-		url = scheme_end + 3;
+	if (strncmp(url + scheme_len, "://", 3) == 0) {
+		writer_bytes(out, url, scheme_len + 3);
+		url += scheme_len + 3;
 	}
 
 	size_t host_len = strcspn(url, "/?#");

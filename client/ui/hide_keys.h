@@ -7,8 +7,9 @@
  * to anybody (PROMISES P8).  Nobody can know for sure what is one, so rather
  * too much is cut out than too little.  Both return `ret`, cut to fit. */
 
-/* A tracker's URL with "..." for user and password, for every value in the
- * query, and for elements of the path that look like a key. */
+/* The URL of a tracker or torrent, or a magnet link, with "..." for user and
+ * password, for every value in the query, and for elements of the path that
+ * look like a key. */
 const char *hide_keys_in_url(const char *url, char *ret, size_t size);
 
 /* What a tracker said, with "..." for words that look like a key. */

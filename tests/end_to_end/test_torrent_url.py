@@ -83,6 +83,33 @@ def test_nobody_has_to_wait_for_a_silent_site(lab):
     assert leech.terminate(2) == 1
 
 
+KEY = "0123456789abcdef"
+
+
+def test_no_key_is_printed_of_what_is_given_twice(lab):
+    torrent = lab.torrent(lab.noise_file("file", 5))
+    site = lab.serve(Site(lambda h: say(h, 200, torrent.path.read_bytes())))
+    link = "magnet:?xt=urn:btih:%s&tr=http%%3A%%2F%%2F127.0.0.1%%3A1%%2F%s&tr=udp://127.0.0.1:1/%s" % (torrent.hex, KEY, KEY)
+    leech = lab.client("leech", torrent.path, "%s/%s/x?key=%s" % (site.url, KEY, KEY), link, "--output", lab.path("out"))
+    leech.wait_for("listening")
+    leech.terminate()
+    assert leech.stderr.count("given twice") == 2 and torrent.hex in leech.stderr
+    assert all(KEY.encode() not in line for line in leech.out + leech.err)
+
+
+LINK = "magnet:?xt=urn:btih:%s&tr=http%%3A%%2F%%2F127.0.0.1%%3A1%%2F%s" % ("1" * 40, KEY)
+URL = "http://127.0.0.1:1/%s/x?key=%s" % (KEY, KEY)
+
+
+@pytest.mark.parametrize("command, word, options", [
+    ("show", URL, ()), ("verify", URL, ()), ("verify", LINK, ()), ("seed", LINK, loopback()),
+], ids=["show-url", "verify-url", "verify-link", "seed-link"])
+def test_no_key_is_printed_of_what_a_command_does_not_take(lab, command, word, options):
+    result = lab.command(command, word, *options)
+    assert result.refused and result.status == 1, result
+    assert "..." in result.err and KEY not in result.err, result
+
+
 @pytest.mark.parametrize("command", ["show", "verify"])
 def test_other_commands_fetch_nothing(lab, command):
     site = lab.serve(Site(lambda h: say(h, 404)))

@@ -32,6 +32,10 @@ Test(hide_keys, urls_lose_what_may_be_a_key)
 		{"://", "://"},
 		{"http://t.example/a#0123456789abcdef",
 			"http://t.example/a#..."},
+		/* The URLs in it are none of its own. */
+		{"magnet:?xt=urn:btih:abc&tr=udp%3A%2F%2Ft%2Fkey&tr=udp://t/"
+		 "k",
+			"magnet:?xt=...&tr=...&tr=..."},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
