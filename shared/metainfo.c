@@ -19,6 +19,7 @@ enum {
 
 static bool out_of_memory(struct error *err)
 {
+	errno = ENOMEM;
 	return error_set(err, "out of memory");
 }
 
@@ -600,11 +601,15 @@ bool metainfo_load(const char *path, struct metainfo *ret, struct error *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return error_set_errno(err, "%s: cannot open", shown);
+	errno = 0;
 	bool ok = read_whole(&m, fd, &bytes, &why) && parse(&m, bytes, &why);
+	int reason = errno;
 	close(fd);
 	if (!ok)
 		error_set(err, "%s: %s", shown, why.text);
-	return hand_over(&m, ok, ret);
+	hand_over(&m, ok, ret);
+	errno = reason;
+	return ok;
 }
 
 void metainfo_finish(struct metainfo *m)

@@ -102,7 +102,8 @@ bool metainfo_parse_info(
 	struct span info, struct metainfo *ret, struct error *err);
 
 /* Read a file and parse it.  `err` names it.  One that is too large is refused
- * before more than METAINFO_MAX_SIZE of it is read. */
+ * before more than METAINFO_MAX_SIZE of it is read.  When it fails, errno is
+ * why it could not be read or held, or 0: it is no good torrent. */
 bool metainfo_load(const char *path, struct metainfo *ret, struct error *err);
 
 /* Free what it holds; zeroed memory is allowed. */

@@ -1,6 +1,7 @@
 #include "tracker/allow_list.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ struct allow_list {
 	struct hashes hashes; /* guarded by `lock` */
 };
 
+/* When it fails, errno is why it could not be read or held, or 0: it is no good
+ * torrent. */
 static bool add_file(struct hashes *hashes, const char *path, struct error *err)
 {
 	struct metainfo m;
@@ -50,7 +53,7 @@ static bool add_file(struct hashes *hashes, const char *path, struct error *err)
 			reallocarray(hashes->items, capacity, sizeof(*items));
 
 		if (!items)
-			return error_set(err, "out of memory");
+			return error_set(err, "out of memory"); /* ENOMEM */
 		hashes->items = items;
 		hashes->capacity = capacity;
 	}
@@ -72,35 +75,51 @@ static bool has_ended(struct patience *p)
 	return p->ended;
 }
 
+/* Whether it says nothing about the torrent: the machine, or the disk, is in
+ * trouble. */
+static bool is_trouble(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+		error == EIO || error == ESTALE || error == ETIMEDOUT;
+}
+
+/* One bad file must not stop a tracker of thousands: it is left out. */
+static bool add_of_folder(struct hashes *hashes, const char *folder,
+	const char *name, struct error *err)
+{
+	char path[4096], shown[sizeof(err->text)];
+
+	int n = snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (n < 0 || (size_t)n >= sizeof(path) || add_file(hashes, path, err))
+		return true;
+	if (is_trouble(errno))
+		return false;
+	log_warning("%s", text_escape_str(err->text, shown, sizeof(shown)));
+	return true;
+}
+
 static bool add_folder(struct hashes *hashes, const char *folder,
 	struct patience *patience, struct error *err)
 {
 	DIR *dir = opendir(folder);
-	const struct dirent *entry;
+	const struct dirent *entry = NULL;
+	bool ok = true;
 
 	if (!dir)
 		return error_set_errno(err, "%s: cannot read", folder);
-	while (!has_ended(patience) && (entry = readdir(dir))) {
-		char path[4096];
-		struct error why;
-
-		if (!is_torrent_name(entry->d_name))
-			continue;
-		int n = snprintf(
-			path, sizeof(path), "%s/%s", folder, entry->d_name);
-		if (n < 0 || (size_t)n >= sizeof(path))
-			continue;
-		/* One bad file must not stop a tracker of thousands. */
-		if (!add_file(hashes, path, &why)) {
-			char shown[sizeof(why.text)];
-
-			log_warning("%s",
-				text_escape_str(
-					why.text, shown, sizeof(shown)));
+	while (ok && !has_ended(patience)) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			ok = errno == 0 ||
+				error_set_errno(err, "%s: cannot read", folder);
+			break;
 		}
+		if (is_torrent_name(entry->d_name))
+			ok = add_of_folder(hashes, folder, entry->d_name, err);
 	}
 	closedir(dir);
-	return true;
+	return ok;
 }
 
 static int compare(const void *a, const void *b)

@@ -13,9 +13,9 @@
 struct allow_list;
 
 /* `files` (torrents, each of which must be good) and `folder` (its *.torrent
- * files; those that are not good are left out with a warning; NULL: none) must
- * outlive the list.  Neither given: any torrent.  NULL: `err` names the file.
- */
+ * files; those that are not good are left out with a warning, but one that only
+ * cannot be read now may be good; NULL: none) must outlive the list.  Neither
+ * given: any torrent.  NULL: `err` names what could not be read. */
 struct allow_list *allow_list_create(const char *const *files, size_t count,
 	const char *folder, struct error *err);
 

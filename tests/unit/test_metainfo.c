@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -597,6 +598,7 @@ Test(metainfo, load_names_the_file_and_never_waits)
 	cr_assert(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/x.torrent", dir);
 	cr_expect_not(metainfo_load(path, &m, &err));
+	cr_expect_eq(errno, ENOENT);
 	cr_expect(strstr(err.text, "x.torrent: cannot open: No such file"),
 		"%s", err.text);
 
@@ -610,12 +612,14 @@ Test(metainfo, load_names_the_file_and_never_waits)
 	cr_expect(strstr(err.text, "larger than 10 MiB"), "%s", err.text);
 	cr_assert_eq(truncate(path, 20), 0);
 	cr_expect_not(metainfo_load(path, &m, &err));
+	cr_expect_eq(errno, 0);
 	cr_expect(strstr(err.text, "x.torrent: not a torrent"), "%s", err.text);
 
 	unlink(path);
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	cr_expect_not(metainfo_load(path, &m, &err));
 	cr_expect_not(metainfo_load(dir, &m, &err));
+	cr_expect_eq(errno, 0);
 	cr_expect(strstr(err.text, "not a file"), "%s", err.text);
 	cr_expect_not(metainfo_load("/dev/zero", &m, &err));
 	unlink(path);
