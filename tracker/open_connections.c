@@ -182,22 +182,34 @@ bool open_connections_make_room(
 	return c;
 }
 
-static void enforce_locked(
-	struct open_connections *o, struct server *s, uint64_t since_ms)
+/* At most so many; returns how many. */
+static unsigned enforce_locked(struct open_connections *o, struct server *s,
+	uint64_t since_ms, unsigned most)
 {
 	struct open_connection *c, *next;
+	unsigned count = 0;
 
-	for (c = s->first; c; c = next) {
+	for (c = s->first; c && count < most; c = next) {
 		next = c->next[BY_SERVER];
-		if (since_of(c) < since_ms)
+		if (since_of(c) < since_ms) {
 			shut_locked(o, c);
+			count++;
+		}
 	}
+	return count;
 }
 
 void open_connections_enforce(struct open_connections *o, uint64_t since_ms)
 {
-	pthread_mutex_lock(&o->lock);
-	for (unsigned i = 0; i < o->server_count; i++)
-		enforce_locked(o, &o->servers[i], since_ms);
-	pthread_mutex_unlock(&o->lock);
+	enum { AT_ONCE = 100 }; /* under the lock, which newcomers wait for */
+	unsigned count;
+
+	for (unsigned i = 0; i < o->server_count; i++) {
+		do {
+			pthread_mutex_lock(&o->lock);
+			count = enforce_locked(
+				o, &o->servers[i], since_ms, AT_ONCE);
+			pthread_mutex_unlock(&o->lock);
+		} while (count == AT_ONCE);
+	}
 }

@@ -81,6 +81,23 @@ Test(open_connections, who_owes_a_request_for_too_long_is_shut_down,
 	open_connections_destroy(set);
 }
 
+Test(open_connections, all_who_owe_one_are_shut_down_however_many_they_are)
+{
+	enum { LATE = 200, ALL = LATE + 10 };
+	static struct line lines[ALL];
+
+	set = open_connections_create(SERVERS, ALL, 7);
+	cr_assert(set);
+	for (int i = 0; i < ALL; i++)
+		lines[i] = line_of(1, "9.8.7.1", i < LATE ? 100 : 200);
+	open_connections_enforce(set, 200);
+	for (int i = 0; i < ALL; i++)
+		cr_expect_eq(is_shut(&lines[i]), i < LATE, "%d", i);
+	for (int i = 0; i < ALL; i++)
+		end(&lines[i]);
+	open_connections_destroy(set);
+}
+
 Test(open_connections, a_full_server_parts_with_who_has_owed_for_longest,
 	.init = start)
 {
