@@ -287,7 +287,7 @@ static unsigned most_connections(const struct front_http_options *o)
 static unsigned spare_connections(const struct front_http_options *o)
 {
 	enum { MANY = 16 };
-	unsigned share = most_connections(o) / 4;
+	unsigned share = (most_connections(o) + 3) / 4;
 
 	return share < MANY ? share : MANY;
 }

@@ -15,9 +15,10 @@ struct trusted_proxies;
 struct front_http;
 
 struct front_http_options {
-	struct endpoint listen;   /* port 0: any */
-	unsigned threads;         /* > 0 */
-	unsigned max_connections; /* >= threads; further ones wait outside */
+	struct endpoint listen; /* port 0: any */
+	unsigned threads;       /* > 0 */
+	unsigned
+		max_connections; /* >= 2 * threads; further ones wait outside */
 	unsigned max_per_address; /* connections of one; 0: no limit */
 	/* These two outlive the front. */
 	const struct announce_rules *rules;

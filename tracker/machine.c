@@ -25,6 +25,10 @@ enum {
 	 * of them at most an eighth of the machine. */
 	CONNECTION_BYTES = 24 * 1024,
 	CONNECTIONS_SHARE = 8,
+
+	/* Connections a thread at the least: one that is open, and one that
+	 * comes, for which the open one may have to go. */
+	FEWEST_CONNECTIONS = 2,
 };
 
 /* SIZE_MAX: no limit there. */
@@ -126,8 +130,9 @@ bool machine_share(const struct machine_needs *needs, size_t descriptors,
 	size_t each = THREAD_DESCRIPTORS +
 		(needs->with_redis ? REDIS_DESCRIPTORS : 0);
 	size_t taken = SPARE_DESCRIPTORS + threads * each;
+	size_t fewest = threads * FEWEST_CONNECTIONS;
 
-	if (descriptors < taken + threads)
+	if (descriptors < taken + fewest)
 		return error_set(err,
 			"open files: the limit of %zu is too low for %u "
 			"threads: raise ulimit -n, or use fewer --threads",
@@ -136,7 +141,7 @@ bool machine_share(const struct machine_needs *needs, size_t descriptors,
 	size_t count = descriptors - taken;
 	size_t fit = memory / CONNECTIONS_SHARE / CONNECTION_BYTES;
 	if (fit < count)
-		count = fit > threads ? fit : threads;
+		count = fit > fewest ? fit : fewest;
 	*ret = (unsigned)(count / needs->fronts);
 	return true;
 }

@@ -27,7 +27,7 @@ struct machine_needs {
 
 /* As many HTTP connections at each address as there are descriptors for, so
  * that accept() never runs out of them, and as fit in an eighth of the memory
- * (in bytes).  False: there are not enough for one a thread. */
+ * (in bytes).  False: there are not enough for two a thread. */
 bool machine_share(const struct machine_needs *needs, size_t descriptors,
 	size_t memory, unsigned *ret, struct error *err);
 

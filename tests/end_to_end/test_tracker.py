@@ -511,10 +511,13 @@ def test_many_idle_connections_do_not_hold_announces_up(lab):
             s.close()
 
 
-@pytest.mark.parametrize("descriptors", [64, 256])
+FEWEST = 18  # 12, 4 for the thread, and 2 connections
+
+
+@pytest.mark.parametrize("descriptors", [FEWEST, 64, 256])
 @pytest.mark.parametrize("hosts", [1, 200])
 def test_idle_connections_make_room_where_descriptors_are_few(lab, descriptors, hosts):
-    tracker = lab.tracker(prefix=["prlimit", "--nofile=%d" % descriptors])
+    tracker = lab.tracker("--threads", "1", prefix=["prlimit", "--nofile=%d" % descriptors])
     idle = []
     try:
         for i in range(600):

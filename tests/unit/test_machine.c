@@ -57,20 +57,20 @@ Test(machine, connections_go_by_descriptors_and_by_memory)
 		bool ok;
 		unsigned connections; /* at each address */
 	} cases[] = {
-		/* 12, and 4 for each thread */
-		{{1, 1, false}, 16, 64, false, 0},
-		{{1, 1, false}, 17, 64, true, 1},
-		{{1, 2, false}, 21, 64, false, 0},
-		{{1, 2, false}, 22, 64, true, 2},
+		/* 12, and 4 for each thread, and two connections */
+		{{1, 1, false}, 17, 64, false, 0},
+		{{1, 1, false}, 18, 64, true, 2},
+		{{1, 2, false}, 23, 64, false, 0},
+		{{1, 2, false}, 24, 64, true, 4},
 		{{2, 2, false}, 1028, 64, true, 500},
 		/* and 2 more with Redis */
-		{{1, 2, true}, 25, 64, false, 0},
-		{{1, 2, true}, 26, 64, true, 2},
+		{{1, 2, true}, 27, 64, false, 0},
+		{{1, 2, true}, 28, 64, true, 4},
 		/* 24 KiB each in an eighth */
 		{{1, 1, false}, 65536, 64, true, 65520},
 		{{1, 1, false}, 65536, 1, true, 5461},
 		{{2, 1, false}, 65536, 1, true, 2730},
-		{{2, 4, false}, 65536, 0, true, 4}, /* no less than threads */
+		{{2, 4, false}, 65536, 0, true, 8}, /* no less than two */
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
