@@ -344,7 +344,8 @@ static struct stall_sources sources_of(
 
 	return (struct stall_sources){
 		.private = st->m->private,
-		.trackers = st->m->tracker_count,
+		.trackers = st->magnet ? st->magnet->tracker_count
+				       : st->m->tracker_count,
 		.dht = udp && public,
 		.dht_nodes = udp ? udp_socket_nodes(udp) : 0,
 		.dht_heard = w->heard[FROM_DHT],

@@ -34,9 +34,9 @@ static void fill_announce(void *arg, struct announce *a)
 	a->peer.port = st->session->public_port;
 	a->downloaded = st->downloaded;
 	a->uploaded = st->uploaded;
-	/* While there is no metadata nobody knows how much is left; but 0
-	 * would call us a seed. */
-	a->left = st->state == STATE_FETCHING
+	/* While there is no metadata nobody knows how much is left, nor when it
+	 * was refused; but 0 would call us a seed. */
+	a->left = st->state == STATE_FETCHING || !st->torrent
 		? METADATA_PIECE_SIZE
 		: torrent_wanted_bytes(st->torrent) -
 			torrent_have_bytes(st->torrent);
@@ -117,7 +117,8 @@ static void take_counts(
 void peer_sources_track(struct peer_sources *p, struct session_torrent *st)
 {
 	struct announcer_options o = {
-		.m = st->m,
+		/* Metadata names no trackers: those of the link stay. */
+		.m = st->magnet ? &st->linked : st->m,
 		.port = p->context->port,
 		.key = p->key,
 		.bind = p->context->bind,

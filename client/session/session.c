@@ -248,7 +248,11 @@ static void look_up_peers(struct fetcher *f)
 	char host[HOST_SIZE];
 	size_t count, done = 0;
 	uint16_t port;
+	uint64_t not_yet = UINT64_MAX;
 
+	/* Unless we are to end. */
+	(void)atomic_compare_exchange_strong(
+		&f->give_up_ms, &not_yet, clock_ms() + LOOKUP_MS);
 	for (size_t i = 0; i < magnet->peer_count && done < MAX_LOOKUPS; i++) {
 		if (endpoint_parse(magnet->peers[i], &found[0]) ||
 			!endpoint_split_name(
@@ -287,7 +291,7 @@ static void start_fetcher(struct session *s, struct session_torrent *st)
 
 	f->session = s;
 	f->st = st;
-	f->give_up_ms = clock_ms() + LOOKUP_MS;
+	f->give_up_ms = UINT64_MAX;
 	int error = pthread_create(&f->thread, NULL, run_fetcher, f);
 	f->runs = error == 0;
 	if (f->runs)

@@ -220,6 +220,19 @@ def test_the_next_run_needs_no_peer_for_the_metadata(lab, shared):
     finish_equal(leech(lab, torrent.path, lab.path("out"), peers=[seeder]), content, lab.path("out"), timeout=40)
 
 
+def test_the_next_run_asks_the_trackers_of_the_link(lab):
+    """The metadata, which is there by then, names none."""
+    content = lab.noise_file("source/file.bin", 300_000)
+    torrent = lab.torrent(content)
+    first = leech(lab, magnet(torrent), lab.path("out"), peers=[giver(lab, torrent, bencode(torrent.info))])
+    first.wait_for("checked")
+    first.kill()
+    tracker = lab.tracker()
+    seeded = lab.torrent(content, announce=tracker.url, name="seeded.torrent")
+    lab.seed(seeded, content).wait_for("announce")
+    finish_equal(leech(lab, magnet(torrent, tracker.url), lab.path("out")), content, lab.path("out"), timeout=20)
+
+
 def test_a_seed_by_a_magnet_goes_on_after_a_kill(lab):
     """Nobody else may be left who has the metadata."""
     content = lab.noise_file("source/file.bin", 100_000)
@@ -241,6 +254,14 @@ def test_metadata_that_is_refused_ends_with_one_line(lab):
     torrent = lab.torrent(content, info={"name": ".."})
     taker = leech(lab, magnet(torrent), lab.path("out"), peers=[giver(lab, torrent, bencode(torrent.info))])
     assert taker.wait(20) == 1
+    assert len(taker.stderr.splitlines()) == 1 and torrent.hex in taker.stderr
+
+    # The tracker that named the peer is told of the end.
+    source = giver(lab, torrent, bencode(torrent.info), host="127.0.0.3")
+    tracker = lab.http_tracker(peers=[source.address])
+    taker = leech(lab, magnet(torrent, tracker.url), lab.path("out"))
+    assert taker.wait(20) == 1
+    assert tracker.wait_for("stopped").number("left") > 0
     assert len(taker.stderr.splitlines()) == 1 and torrent.hex in taker.stderr
 
 
