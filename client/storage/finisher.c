@@ -28,7 +28,7 @@ struct finisher {
 
 	/* Guarded by `lock`. */
 	bool closed;
-	unsigned idle; /* threads that wait for a job */
+	unsigned hashing; /* threads that will be over with it in a moment */
 	size_t head, count;
 	struct finisher_job ring[MAX_THREADS * QUEUED_EACH];
 };
@@ -129,27 +129,28 @@ static enum finisher_result write_good(
 }
 
 /* One job, or two that can be paired. */
-static void finish(struct piece_check *check, const struct finisher_job *jobs,
-	size_t count)
+static void check_jobs(struct piece_check *check,
+	const struct finisher_job *jobs, size_t count, bool ret_good[2])
 {
-	bool good[2] = {false, false};
-
 	if (check && count == 2)
-		check_two(check, jobs, good);
+		check_two(check, jobs, ret_good);
 	else if (check)
-		good[0] = check_piece(check, &jobs[0]);
-	for (size_t i = 0; i < count; i++) {
-		enum finisher_result result = FINISHER_BAD;
-		struct error err = {""};
+		ret_good[0] = check_piece(check, &jobs[0]);
+}
 
-		if (good[i])
-			result = write_good(&jobs[i], &err);
-		if (!check) {
-			error_set(&err, "cannot hash: out of memory");
-			result = FINISHER_ERROR;
-		}
-		jobs[i].done(jobs[i].ctx, jobs[i].piece, result, &err);
+/* `checked`: there was memory to check it. */
+static void end_job(const struct finisher_job *job, bool checked, bool good)
+{
+	enum finisher_result result = FINISHER_BAD;
+	struct error err = {""};
+
+	if (good)
+		result = write_good(job, &err);
+	if (!checked) {
+		error_set(&err, "cannot hash: out of memory");
+		result = FINISHER_ERROR;
 	}
+	job->done(job->ctx, job->piece, result, &err);
 }
 
 /* Wait for jobs to be done together; 0: there will be no more. */
@@ -158,18 +159,27 @@ static size_t next_jobs(struct finisher *f, struct finisher_job ret[2])
 	size_t taken = 0;
 
 	pthread_mutex_lock(&f->lock);
-	f->idle++;
 	while (f->count == 0 && !f->closed)
 		pthread_cond_wait(&f->changed, &f->lock);
-	f->idle--;
 	while (f->count > 0 && taken < 2 &&
 		(taken == 0 || can_pair(&ret[0], &f->ring[f->head]))) {
 		ret[taken++] = f->ring[f->head];
 		f->head = (f->head + 1) % (MAX_THREADS * QUEUED_EACH);
 		f->count--;
 	}
+	f->hashing += taken > 0;
 	pthread_mutex_unlock(&f->lock);
 	return taken;
+}
+
+/* What was left to this thread is another's now: writing may take long. */
+static void hashed(struct finisher *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->hashing--;
+	if (f->count > 0)
+		pthread_cond_signal(&f->changed);
+	pthread_mutex_unlock(&f->lock);
 }
 
 static void *run(void *arg)
@@ -179,8 +189,14 @@ static void *run(void *arg)
 	struct finisher_job jobs[2];
 	size_t count;
 
-	while ((count = next_jobs(f, jobs)) > 0)
-		finish(check, jobs, count);
+	while ((count = next_jobs(f, jobs)) > 0) {
+		bool good[2] = {false, false};
+
+		check_jobs(check, jobs, count, good);
+		hashed(f);
+		for (size_t i = 0; i < count; i++)
+			end_job(&jobs[i], check, good[i]);
+	}
 	piece_check_destroy(check);
 	return NULL;
 }
@@ -227,9 +243,9 @@ void finisher_push(struct finisher *f, const struct finisher_job *job)
 		f->ring[(f->head + f->count) % (MAX_THREADS * QUEUED_EACH)] =
 			*job;
 		f->count++;
-		/* One job alone is left to a thread that is busy and will look
-		 * for more: by then there may be two. */
-		if (f->count > 1 || f->idle == f->thread_count)
+		/* One job alone is left to whoever is hashing: when that is
+		 * done there may be two. */
+		if (f->count > 1 || f->hashing == 0)
 			pthread_cond_signal(&f->changed);
 	}
 	pthread_mutex_unlock(&f->lock);
@@ -238,6 +254,8 @@ void finisher_push(struct finisher *f, const struct finisher_job *job)
 
 	/* All are busy. */
 	struct piece_check *check = piece_check_create();
-	finish(check, job, 1);
+	bool good[2] = {false, false};
+	check_jobs(check, job, 1, good);
+	end_job(job, check, good[0]);
 	piece_check_destroy(check);
 }

@@ -261,6 +261,24 @@ static void run_two(struct rig *r)
 	finisher_destroy(f);
 }
 
+Test(finisher, nobody_waits_for_a_thread_that_writes_or_tells)
+{
+	struct rig r;
+
+	rig_open(&r);
+	struct finisher *f = finisher_create(2);
+	r.held = 1;
+	push(&r, f, 0);
+	wait_at_gate(&r, 1); /* it has hashed, and is held */
+	push(&r, f, 1);
+	wait_at_gate(&r, 2); /* the other thread did that */
+	open_gate(&r);
+	finisher_destroy(f);
+	cr_expect_not(
+		pthread_equal(r.outcomes[0].thread, r.outcomes[1].thread));
+	rig_close(&r);
+}
+
 Test(finisher, of_two_that_wait_each_is_judged_by_itself)
 {
 	static const struct {
