@@ -173,6 +173,7 @@ static bool pick_out(struct web_transfer *t, const char *bytes, size_t len)
 		r->enough = !of_use(t) ||
 			!t->options.next(t->options.ctx, r->at, &r->asked);
 		r->left = r->enough ? 0 : r->asked.len;
+		r->moved_ms = clock_ms(); /* that may have been a long wait */
 	}
 	return !r->enough;
 }
