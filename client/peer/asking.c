@@ -187,6 +187,7 @@ void asking_measure(struct asking *a, uint64_t now_ms)
 
 	/* Nothing was asked for: that says nothing about its speed. */
 	if (a->count == 0 && a->window_bytes == 0) {
+		atomic_store(&a->peer->backlogged, false);
 		a->window_ms = now_ms;
 		return;
 	}
@@ -319,21 +320,30 @@ static void release_one(struct asking *a, size_t place, bool rest)
 	take_out(a, place);
 }
 
-/* It may be on its way all the same: then it is skipped, and not held against
- * the peer. */
-static void cancel(struct asking *a, size_t place)
+/* These, by their places, ascending.  One may be on its way all the same: then
+ * it is skipped, and not held against the peer. */
+static void cancel(struct asking *a, const size_t *places, size_t count)
 {
-	struct block_ref ref = ref_of(a, &a->asked[place]);
+	struct block_id back[ASKING_MAX];
+	size_t given = 0;
 
-	say_block(a->out, WIRE_CANCEL, &ref);
-	release_one(a, place, false);
-	a->late_allowed++;
+	a->late_allowed += count;
+	while (count-- > 0) {
+		size_t place = places[count];
+		struct block_ref ref = ref_of(a, &a->asked[place]);
+
+		say_block(a->out, WIRE_CANCEL, &ref);
+		if (!a->released[place])
+			back[given++] = a->asked[place];
+		take_out(a, place);
+	}
+	if (given > 0)
+		torrent_release(a->torrent, a->peer, back, given, false);
 }
 
 bool asking_minds_unread(const struct asking *a)
 {
-	return atomic_load(&a->peer->backlogged) &&
-		torrent_peer_has_letters(a->peer);
+	return atomic_load(&a->peer->backlogged);
 }
 
 void asking_cancel_unneeded(struct asking *a)
@@ -347,16 +357,19 @@ void asking_cancel_unneeded(struct asking *a)
 	size_t count =
 		torrent_prune(a->torrent, a->peer, due, places, ASKING_MAX);
 
-	while (count-- > 0)
-		cancel(a, places[count]);
+	cancel(a, places, count);
 }
 
 void asking_have(struct asking *a, uint32_t piece)
 {
-	for (size_t i = a->count; i-- > 0;) {
+	size_t places[ASKING_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
 		if (a->asked[i].piece == piece)
-			cancel(a, i);
+			places[count++] = i;
 	}
+	cancel(a, places, count);
 }
 
 void asking_choked(struct asking *a, bool fast)
@@ -379,8 +392,12 @@ void asking_rejected(struct asking *a, const struct block_ref *block,
 {
 	size_t place = find(a, block);
 
-	if (place == a->count)
+	if (place == a->count) {
+		/* Cancelled, and it will not come. */
+		if (a->late_allowed > 0)
+			a->late_allowed--;
 		return;
+	}
 	/* Asked again at once it would refuse again, and so on as fast as the
 	 * line is.  Others may have more luck. */
 	if (!choked)

@@ -29,7 +29,9 @@ struct open_piece {
 	uint32_t asked;         /* requests under way for its blocks */
 
 	const struct picker_peer *owner; /* asks for its blocks in order */
-	bool offered; /* by others than the seeds it was asked of */
+	bool of_seed;                    /* its last owner has all pieces */
+	/* Has it, too, while it was asked of a seed: it is left to this one. */
+	const struct picker_peer *offerer;
 
 	/* It failed before: what is asked of its last owner counts, and what
 	 * comes from him, and nothing else. */

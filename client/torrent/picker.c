@@ -295,7 +295,8 @@ static struct open_piece *join(
 	bool seed = bitfield_full(&peer->has);
 
 	for (struct open_piece *o = p->to_ask.oldest; o; o = o->newer) {
-		if (!shared && seed && o->offered)
+		if (!shared && seed && o->offerer &&
+			!piece_order_is_next(&p->order, settled(p), o->index))
 			continue;
 		if ((!o->owner || (shared && !o->careful)) &&
 			bitfield_has(&peer->has, o->index))
@@ -311,16 +312,27 @@ static bool may_give(
 	return !piece->careful || endpoint_equal(&piece->only, &peer->address);
 }
 
+/* What has come of it is not kept; whoever it is asked of next begins it. */
+static void empty(struct picker *p, struct open_piece *piece)
+{
+	block_pool_give(p->pool, piece->blocks, piece->block_count);
+	memset(piece->blocks, 0, piece->block_count * sizeof(*piece->blocks));
+	piece->received = 0;
+	piece->giver_count = 0;
+}
+
 static void set_owner(
 	struct picker *p, struct open_piece *piece, struct picker_peer *peer)
 {
 	if (!may_give(piece, peer)) {
+		empty(p, piece);
 		memset(piece->askers, 0, piece->block_count);
 		piece->asked = piece->first_unasked = 0;
-		set_unasked(p, piece, piece->block_count - piece->received);
+		set_unasked(p, piece, piece->block_count);
 	}
 	piece->owner = peer;
-	piece->offered = false; /* and taken */
+	piece->of_seed = bitfield_full(&peer->has);
+	piece->offerer = NULL; /* somebody took it */
 	piece->only = peer->address;
 	piece->trusted = peer->proven;
 	peer->current = piece->index;
@@ -414,15 +426,6 @@ static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 	return taken;
 }
 
-/* What has come of it is not kept; whoever it is asked of next begins it. */
-static void empty(struct picker *p, struct open_piece *piece)
-{
-	block_pool_give(p->pool, piece->blocks, piece->block_count);
-	memset(piece->blocks, 0, piece->block_count * sizeof(*piece->blocks));
-	piece->received = 0;
-	piece->giver_count = 0;
-}
-
 /* The endgame of a piece that failed before.  Who fetches it may be silent, or
  * lie again: a proven peer need not wait for one that is not. */
 static size_t take_over(struct picker *p, struct picker_peer *peer,
@@ -435,7 +438,6 @@ static size_t take_over(struct picker *p, struct picker_peer *peer,
 			if (o->trusted || may_give(o, peer) ||
 				!bitfield_has(&peer->has, o->index))
 				continue;
-			empty(p, o);
 			set_owner(p, o, peer);
 			return take_unasked(p, o, ret, max);
 		}
@@ -443,15 +445,19 @@ static size_t take_over(struct picker *p, struct picker_peer *peer,
 	return 0;
 }
 
-/* Every missing piece is open, or there is no memory to open more.  (That this
- * peer has nothing new to offer is not the end: in a swarm that goes through
- * the torrent in order it is the rule.)  While finishers hold pieces there will
- * be room in a moment: then asking twice would be waste. */
+/* Every missing piece is open, or there is no memory to open more. */
+static bool all_open(const struct picker *p)
+{
+	return settled(p)->set + p->open.set == p->m->piece_count ||
+		!room_for(p, p->m->piece_length);
+}
+
+/* (That this peer has nothing new to offer is not the end: in a swarm that goes
+ * through the torrent in order it is the rule.)  While finishers hold pieces
+ * there will be room in a moment: then asking twice would be waste. */
 static bool endgame(const struct picker *p)
 {
-	return p->full == 0 &&
-		(settled(p)->set + p->open.set == p->m->piece_count ||
-			!room_for(p, p->m->piece_length));
+	return p->full == 0 && all_open(p);
 }
 
 size_t picker_reserve(struct picker *p, struct picker_peer *peer,
@@ -505,9 +511,21 @@ void picker_release(struct picker *p, const struct picker_peer *peer,
 	}
 }
 
+static void forget_offers(
+	struct piece_list *list, const struct picker_peer *peer)
+{
+	for (struct open_piece *o = list->oldest; o; o = o->newer) {
+		if (o->offerer == peer)
+			o->offerer = NULL;
+	}
+}
+
 bool picker_rest(struct picker *p, const struct picker_peer *peer)
 {
 	struct open_piece *piece = find(p, peer->current);
+
+	forget_offers(&p->to_ask, peer);
+	forget_offers(&p->all_asked, peer);
 
 	if (!piece || piece->owner != peer)
 		return false;
@@ -573,12 +591,16 @@ bool picker_offer(
 {
 	struct open_piece *piece = find(p, index);
 
-	/* What is needed next, in order, is not taken out of any queue; what
-	 * must come from one peer alone is left to that. */
-	if (!piece || piece->careful || piece->asked == 0 ||
-		index == p->order.first_missing || bitfield_full(&peer->has))
+	if (!piece || piece->asked == 0 || !piece->of_seed || !peer->proven ||
+		bitfield_full(&peer->has))
 		return false;
-	piece->offered = true;
+	/* What is needed next, in order, is not taken out of any queue; what
+	 * must come from one peer alone is left to that; and seeds that have
+	 * nothing else to do may as well go on. */
+	if (piece->careful || all_open(p) ||
+		piece_order_is_next(&p->order, settled(p), index))
+		return false;
+	piece->offerer = peer;
 	piece->owner = NULL;
 	return true;
 }
@@ -588,7 +610,7 @@ bool picker_elsewhere(const struct picker *p, const struct picker_peer *asked,
 {
 	const struct open_piece *piece = find(p, block->piece);
 
-	return piece && piece->offered && bitfield_full(&asked->has);
+	return piece && piece->offerer && bitfield_full(&asked->has);
 }
 
 bool picker_wants(const struct picker *p, const struct block_id *block)

@@ -117,11 +117,11 @@ void picker_finish(struct picker *p, struct open_piece *piece, bool good);
 /* The same, but it could not be written: neither good nor bad. */
 void picker_abandon(struct picker *p, struct open_piece *piece);
 
-/* A peer that is no seed has the piece now too, and would give it.  True: it is
- * under way from seeds, who had better be asked for what nobody else has.  That
- * goes for its blocks for which picker_elsewhere(): give them back, and they
- * are for those others to take, and for seeds only when there is nothing
- * else. */
+/* A proven peer that is no seed has the piece now too, and would give it. True:
+ * it is under way from seeds, who had better be asked for what nobody else has.
+ * That goes for its blocks for which picker_elsewhere(): give them back, and
+ * they are for others to take, and for seeds only when there is nothing else,
+ * or the peer rests (picker_rest). */
 bool picker_offer(
 	struct picker *p, const struct picker_peer *peer, uint32_t piece);
 bool picker_elsewhere(const struct picker *p, const struct picker_peer *asked,

@@ -91,6 +91,14 @@ static uint32_t rarest(struct piece_order_state *s, const struct bitfield *has,
 	return best;
 }
 
+bool piece_order_is_next(const struct piece_order_state *s,
+	const struct bitfield *have, uint32_t piece)
+{
+	return s->order == PIECE_ORDER_SEQUENTIAL &&
+		piece ==
+		bitfield_find(NULL, have, NULL, s->first_missing, have->count);
+}
+
 uint32_t piece_order_next(struct piece_order_state *s,
 	const struct bitfield *has, const struct bitfield *have,
 	const struct bitfield *taken)

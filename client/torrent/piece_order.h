@@ -38,6 +38,10 @@ void piece_order_count_piece(struct piece_order_state *s, uint32_t piece);
 void piece_order_count_peer(
 	struct piece_order_state *s, const struct bitfield *has, bool came);
 
+/* Is it the one that is needed next, in order? */
+bool piece_order_is_next(const struct piece_order_state *s,
+	const struct bitfield *have, uint32_t piece);
+
 /* The piece to open for a peer that has `has`, among those neither in `have`
  * nor in `taken`; BITFIELD_NONE: there is none. */
 uint32_t piece_order_next(struct piece_order_state *s,

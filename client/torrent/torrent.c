@@ -638,7 +638,8 @@ static void mark_corrupt_locked(
 	}
 }
 
-/* Room in the log; false: out of memory, then nobody is told HAVE. */
+/* Room in the log; false: it is full of pieces that were lost and came again,
+ * or there is no memory: then nobody is told HAVE. */
 static bool news_room_locked(struct torrent *t)
 {
 	if (!t->news)

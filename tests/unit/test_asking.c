@@ -298,6 +298,7 @@ Test(asking, what_waits_long_in_a_queue_is_asked_of_who_has_it_by_now)
 	lab_says_have(leech, LAB_LAST, now);
 	(void)lab_tick(leech, now);
 	lab_says(leech, WIRE_UNCHOKE, now);
+	leech->peer.pick.proven = true;
 	lab_says_have(leech, 5, now);
 	lab_says_have(leech, 9, now);
 	cr_expect_eq(lab_count(lab_tick(seed, now), "cancel:9."), 4);

@@ -387,6 +387,7 @@ static void offer(struct tester *seed, struct tester *leech)
 	join_with(leech, 2);
 	reserve(seed, 8);
 	gets_piece(leech, 1);
+	leech->pick.proven = true;
 	cr_expect(picker_offer(picker, &leech->pick, 1));
 	check();
 	cr_expect(elsewhere(seed, 1));
@@ -426,24 +427,66 @@ Test(picker, an_offer_that_nobody_takes_is_asked_of_seeds_at_last)
 	end();
 }
 
-Test(picker, only_what_waits_and_is_not_next_can_be_offered)
+Test(picker, an_offer_ends_when_the_peer_rests)
 {
-	struct tester seed, other, leech;
+	struct tester seed, leech;
 
-	begin_small();
+	offer(&seed, &leech);
+	picker_rest(picker, &leech.pick);
+	cr_expect_not(elsewhere(&seed, 1));
+	reserve(&seed, 1);
+	expect_asked(&seed, 4, 1, 0);
+	leave(&seed);
+	leave(&leech);
+	end();
+}
+
+Test(picker, what_is_needed_next_is_asked_of_seeds_though_it_was_offered)
+{
+	struct tester seed, leech;
+
+	offer(&seed, &leech);
+	for (uint32_t i = 0; i < 4; i++) {
+		struct receipt r = receive_at(&seed, 0);
+		if (r.is == PICKER_FULL)
+			end_piece(r.full, GOOD);
+	}
+	reserve(&seed, 1);
+	expect_asked(&seed, 0, 1, 0);
+	leave(&seed);
+	leave(&leech);
+	end();
+}
+
+Test(picker, only_what_waits_for_a_seed_and_is_not_next_can_be_offered)
+{
+	struct tester seed, other, leech, unproven;
+
+	begin(6, 4, 4 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
 	join_seed(&seed, 1);
 	join_seed(&other, 2);
 	join_with(&leech, 3);
-	reserve(&seed, 8);
-	for (uint32_t i = 0; i < 3; i++)
+	join_with(&unproven, 4);
+	leech.pick.proven = other.pick.proven = true;
+	reserve(&seed, 12); /* 0, 1 and 2 */
+	gets_piece(&unproven, 3);
+	reserve(&unproven, 2);
+	for (uint32_t i = 0; i < 5; i++)
 		gets_piece(&leech, i);
 	cr_expect_not(picker_offer(picker, &leech.pick, 0)); /* next */
 	cr_expect(picker_offer(picker, &leech.pick, 1));
-	cr_expect_not(picker_offer(picker, &leech.pick, 2)); /* not asked */
+	cr_expect_not(picker_offer(picker, &unproven.pick, 2));
+	cr_expect_not(picker_offer(picker, &leech.pick, 3)); /* of a leech */
+	cr_expect_not(picker_offer(picker, &leech.pick, 4)); /* not asked */
 	cr_expect_not(picker_offer(picker, &other.pick, 1)); /* a seed */
+
+	/* Seeds that have nothing else to do may as well go on. */
+	reserve(&other, 8);
+	cr_expect_not(picker_offer(picker, &leech.pick, 2));
 	leave(&seed);
 	leave(&other);
 	leave(&leech);
+	leave(&unproven);
 	end();
 }
 
@@ -937,6 +980,29 @@ Test(picker, a_piece_that_failed_is_fetched_from_one_peer_only)
 	picker_clear_have(picker, 0);
 	reserve(&a, 1);
 	cr_expect_eq(reserve(&b, 1), 1);
+	leave(&a);
+	leave(&b);
+	end();
+}
+
+Test(picker, who_goes_on_with_a_failed_piece_begins_it_anew)
+{
+	struct tester a, b;
+
+	begin(1, 4, 4 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	join_seed(&a, 1);
+	join_seed(&b, 2);
+	reserve(&a, 4);
+	receive_all(&a, BAD);
+	reserve(&a, 2);
+	receive_at(&a, 0);
+	picker_rest(picker, &a.pick);
+	cr_expect_eq(reserve(&b, 8), 4);
+	for (uint32_t i = 0; i < 4; i++)
+		expect_asked(&b, i, 0, i);
+	cr_expect_eq(receive_at(&a, 0).is, PICKER_NOT_WANTED);
+	receive_all(&b, GOOD);
+	cr_expect(bitfield_full(picker_have(picker)));
 	leave(&a);
 	leave(&b);
 	end();
