@@ -49,13 +49,29 @@ static bool set_trust(CURL *curl)
 	return ok;
 }
 
+bool http_request_count_header(struct http_notes *notes, size_t len)
+{
+	notes->header_bytes += len;
+	return notes->header_bytes <= HTTP_MAX_HEADERS;
+}
+
+/* Any other return value than the length ends the transfer. */
+static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+	(void)bytes;
+	return http_request_count_header(ctx, size * count) ? size * count : 0;
+}
+
 bool http_request_prepare(
-	CURL *curl, const struct endpoint *bind, char words[CURL_ERROR_SIZE])
+	CURL *curl, const struct endpoint *bind, struct http_notes *ret_notes)
 {
 	bool ok = set_trust(curl);
 
-	words[0] = '\0';
-	ok &= !curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+	ret_notes->words[0] = '\0';
+	ret_notes->header_bytes = 0;
+	ok &= !curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, ret_notes->words);
+	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, ret_notes);
 	ok &= !curl_easy_setopt(curl, CURLOPT_USERAGENT, "tbt/" TBT_VERSION);
 	ok &= !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	ok &= !curl_easy_setopt(
@@ -80,8 +96,9 @@ bool http_request_prepare(
 }
 
 bool http_request_tls_failed(
-	CURLcode code, const char *words, struct error *err)
+	CURLcode code, const struct http_notes *notes, struct error *err)
 {
+	const char *words = notes->words;
 	bool untrusted = strstr(words, "self-signed") != NULL ||
 		strstr(words, "self signed") != NULL ||
 		strstr(words, "issuer") != NULL;
@@ -101,14 +118,16 @@ bool http_request_tls_failed(
 	}
 }
 
-bool http_request_explain(
-	CURL *curl, CURLcode code, const char *words, struct error *err)
+bool http_request_explain(CURL *curl, CURLcode code,
+	const struct http_notes *notes, struct error *err)
 {
 	char shown[96];
 	long number = 0;
 
-	if (http_request_tls_failed(code, words, err))
+	if (http_request_tls_failed(code, notes, err))
 		return false;
+	if (notes->header_bytes > HTTP_MAX_HEADERS)
+		return error_set(err, "headers too long");
 	switch ((int)code) {
 	case CURLE_COULDNT_CONNECT:
 		(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);

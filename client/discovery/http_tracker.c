@@ -19,7 +19,6 @@ enum {
 	POLL_MS = 100,              /* how soon a changed give_up_ms is seen */
 	OTHER_FAMILY_MS = 2 * 1000, /* to answer after the first one has */
 	MAX_BODY = 2 * 1024 * 1024, /* decompressed */
-	MAX_HEADERS = 256 * 1024,   /* of all redirects together */
 };
 
 enum { MAX_TRANSFERS = 2 }; /* IPv4 and IPv6 */
@@ -29,9 +28,8 @@ struct transfer {
 	CURL *curl;
 	long resolve; /* CURL_IPRESOLVE_... */
 	struct buffer body;
-	size_t header_bytes;
-	bool headers_too_long;
-	char words[CURL_ERROR_SIZE]; /* libcurl's, of a failure */
+	bool body_too_long;
+	struct http_notes notes;
 
 	/* How it ended. */
 	bool over;
@@ -63,17 +61,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
 	struct transfer *t = ctx;
 
-	return buffer_append(&t->body, bytes, size * count) ? size * count : 0;
-}
-
-static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
-{
-	struct transfer *t = ctx;
-
-	(void)bytes;
-	t->header_bytes += size * count;
-	t->headers_too_long = t->header_bytes > MAX_HEADERS;
-	return t->headers_too_long ? 0 : size * count;
+	t->body_too_long = !buffer_append(&t->body, bytes, size * count);
+	return t->body_too_long ? 0 : size * count;
 }
 
 static bool set_options(CURL *curl, const char *url,
@@ -87,10 +76,8 @@ static bool set_options(CURL *curl, const char *url,
 	ok &= !curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	ok &= !curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
-	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-	ok &= !curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
 	/* Last, since an address allows its own family only. */
-	return ok && http_request_prepare(curl, bind, t->words);
+	return ok && http_request_prepare(curl, bind, &t->notes);
 }
 
 /* Why the transfer failed, without the URL. */
@@ -104,10 +91,9 @@ static bool explain(const struct transfer *t, const struct endpoint *bind,
 		(t->code == CURLE_COULDNT_RESOLVE_HOST ||
 			(t->code == CURLE_COULDNT_CONNECT && number == 0)))
 		return host_lookup_none(bind, err);
-	if (t->code == CURLE_WRITE_ERROR)
-		return error_set(err, "%s too long",
-			t->headers_too_long ? "headers" : "answer");
-	return http_request_explain(t->curl, t->code, t->words, err);
+	if (t->body_too_long)
+		return error_set(err, "answer too long");
+	return http_request_explain(t->curl, t->code, &t->notes, err);
 }
 
 static bool is_loopback_text(const char *address)

@@ -16,7 +16,6 @@ enum {
 	/* Less than so much has come in so long: given up. */
 	STALL_MS = 30 * 1000,
 	STALL_BYTES = 4096,
-	MAX_HEADERS = 64 * 1024, /* of one request, all redirects together */
 
 	/* Read at once.  With a limit libcurl's own size, since what was read
 	 * must be let pass as a whole. */
@@ -33,7 +32,6 @@ enum {
 struct request {
 	struct web_seed_request asked;
 	uint64_t left; /* bytes still to come */
-	size_t header_bytes;
 	bool has_range;
 	struct content_range range;
 
@@ -55,7 +53,7 @@ struct web_transfer {
 	struct web_transfer_options options;
 	CURL *curl;
 	CURLM *multi;
-	char words[CURL_ERROR_SIZE]; /* libcurl's, of a failure */
+	struct http_notes notes;
 
 	struct rate_turn turn; /* in the line for the rate limit */
 	size_t allowed;        /* bytes that it has let pass */
@@ -87,8 +85,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
 	struct request *r = &t->request;
 	struct span line = {(const uint8_t *)bytes, size * count};
 
-	r->header_bytes += line.len;
-	if (r->header_bytes > MAX_HEADERS)
+	if (!http_request_count_header(&t->notes, line.len))
 		return refuse(r, WEB_SEED_NEVER, "headers too long");
 	if (line.len >= 5 && memcmp(line.at, "HTTP/", 5) == 0)
 		r->has_range = false; /* one more answer: a redirect's before */
@@ -294,7 +291,7 @@ static void conclude(struct web_transfer *t, CURLcode code)
 	struct request *r = &t->request;
 	struct error why;
 
-	if (http_request_tls_failed(code, t->words, &why)) {
+	if (http_request_tls_failed(code, &t->notes, &why)) {
 		(void)refuse(r, WEB_SEED_LATER, why.text);
 		return;
 	}
@@ -357,6 +354,7 @@ enum web_seed_answer web_transfer_run(struct web_transfer *t, const char *url,
 		.may_pass_over = may_pass_over,
 		.moved_ms = clock_ms(),
 	};
+	t->notes.header_bytes = 0;
 	fetch(t, url);
 	if (t->request.resume_ms != 0)
 		atomic_fetch_sub(t->options.limited, 1);
@@ -385,7 +383,7 @@ uint64_t web_transfer_retry_ms(const struct web_transfer *t)
 static bool set_options(struct web_transfer *t)
 {
 	CURL *curl = t->curl;
-	bool ok = http_request_prepare(curl, t->options.bind, t->words);
+	bool ok = http_request_prepare(curl, t->options.bind, &t->notes);
 
 	if (rate_limit_rate(t->options.limit) == 0)
 		ok &= !curl_easy_setopt(

@@ -60,11 +60,18 @@ def flood(handler):
         handler.wfile.write(b"d" * 65536)
 
 
+def headers(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        handler.wfile.write(b"X-More: and more\r\n" * 1000)
+
+
 @pytest.mark.parametrize("what, answer, word", [
     ("missing", lambda h: say(h, 404, b"no"), "HTTP 404"),
     ("a page", lambda h: say(h, 200, b"<!DOCTYPE html>"), "not a torrent"),
     ("empty", lambda h: say(h, 200), "not a torrent"),
     ("endless", flood, "larger than 10 MiB"),
+    ("nothing but headers", headers, "headers too long"),
     ("elsewhere", lambda h: say(h, 302, Location="file:///etc/passwd"), "redirected"),
     ("for ever elsewhere", lambda h: say(h, 302, Location="/"), "5 redirects"),
     ("bad gzip", lambda h: say(h, 200, b"xxxx", **{"Content-Encoding": "gzip"}), ""),
