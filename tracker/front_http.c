@@ -47,7 +47,7 @@ struct front_http {
  * hashes are better unescaped once, by us. */
 struct request {
 	bool accepted; /* its headers are fine */
-	size_t len;
+	bool too_long; /* `target` is not there */
 	char target[];
 };
 
@@ -107,7 +107,7 @@ static enum MHD_Result accept_request(
 		return http_answer_text(c, MHD_HTTP_BAD_REQUEST,
 			"a request with a body, or with odd headers, is not "
 			"understood\n");
-	if (request->len > ANNOUNCE_HTTP_MAX_URL)
+	if (request->too_long)
 		return http_answer_text(
 			c, MHD_HTTP_URI_TOO_LONG, "the URL is too long\n");
 	request->accepted = true;
@@ -171,12 +171,14 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
 		return NULL;
 	drop_request(connection);
 
-	struct request *request = malloc(sizeof(*request) + len + 1);
+	bool too_long = len > ANNOUNCE_HTTP_MAX_URL;
+	size_t room = too_long ? 0 : len + 1;
+	struct request *request = malloc(sizeof(*request) + room);
 	if (!request)
 		return NULL;
 	request->accepted = false;
-	request->len = len;
-	memcpy(request->target, target, len + 1);
+	request->too_long = too_long;
+	memcpy(request->target, target, room);
 	hide_query(target);
 	connection->request = request;
 	return request;

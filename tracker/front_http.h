@@ -17,8 +17,8 @@ struct front_http;
 struct front_http_options {
 	struct endpoint listen; /* port 0: any */
 	unsigned threads;       /* > 0 */
-	unsigned
-		max_connections; /* >= 2 * threads; further ones wait outside */
+	/* At least two a thread; further ones wait outside. */
+	unsigned max_connections;
 	unsigned max_per_address; /* connections of one; 0: no limit */
 	/* These two outlive the front. */
 	const struct announce_rules *rules;
