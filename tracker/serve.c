@@ -197,7 +197,8 @@ static bool make_limit(uint64_t said, uint32_t otherwise,
 	return *ret || error_set(err, "limits: out of memory");
 }
 
-static bool make_guards(
+/* What may take seconds where there is much of it. */
+static bool read_lists(
 	struct tracker *t, const struct settings *s, struct error *err)
 {
 	if (s->passkeys) {
@@ -205,6 +206,14 @@ static bool make_guards(
 		if (!t->passkeys)
 			return false;
 	}
+	t->allowed = allow_list_create(
+		s->torrents.items, s->torrents.count, s->allow_dir, err);
+	return t->allowed;
+}
+
+static bool make_limits(
+	struct tracker *t, const struct settings *s, struct error *err)
+{
 	return make_limit(s->announce_limit, ANNOUNCE_LIMIT, &t->announce_limit,
 		       err) &&
 		make_limit(s->swarm_limit, SWARM_LIMIT, &t->swarm_limit, err);
@@ -298,11 +307,7 @@ static bool start(struct tracker *t, const struct settings *s,
 {
 	t->started_ms = clock_ms();
 	t->peer_timeout_s = s->peer_timeout_s;
-	if (!make_guards(t, s, err))
-		return false;
-	t->allowed = allow_list_create(
-		s->torrents.items, s->torrents.count, s->allow_dir, err);
-	if (!t->allowed)
+	if (!make_limits(t, s, err))
 		return false;
 	t->store = make_store(s, err);
 	if (!t->store)
@@ -382,6 +387,8 @@ static void reload(struct tracker *t, const struct settings *s)
 
 	if (!allow_list_reload(t->allowed, keep_ticking, t, &err))
 		notice_warning(s->json, err.text);
+	if (!keep_ticking(t))
+		return;
 	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
 		notice_warning(s->json, err.text);
 }
@@ -414,6 +421,16 @@ static sigset_t hold_signals(void)
 	return signals;
 }
 
+/* A reload that is wanted before all is read comes afterwards. */
+static void hold_reload(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
 static int run_tracker(const struct settings *s, struct error *err)
 {
 	struct tracker t = {0};
@@ -425,8 +442,11 @@ static int run_tracker(const struct settings *s, struct error *err)
 	if (!plan_listening(s, &t.plan, &status, err))
 		return status;
 
+	hold_reload();
+	stop_signals_end_at_first(); /* there may be much to read */
+	bool ok = read_lists(&t, s, err);
 	sigset_t signals = hold_signals();
-	bool ok = start(&t, s, (uint32_t)s->interval_s, err);
+	ok = ok && start(&t, s, (uint32_t)s->interval_s, err);
 	if (ok)
 		warn_of_odd_settings(s);
 	if (ok)
