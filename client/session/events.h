@@ -107,7 +107,9 @@ struct event {
 		struct {
 			uint64_t bytes;
 			double seconds;
-			uint64_t down; /* bytes a second over all */
+			/* Bytes a second over all, rounded up: 0 if nothing
+			 * was downloaded in this run. */
+			uint64_t down;
 		} complete;
 		struct {
 			uint64_t downloaded;

@@ -300,6 +300,12 @@ bool session_torrent_fetch(struct session_torrent *st, bool known)
 
 /* ---- completion ---- */
 
+/* Bytes a second, rounded up: 0 says that nothing has come. */
+static uint64_t speed(uint64_t bytes, uint64_t ms)
+{
+	return ms > 0 ? (bytes * 1000 + ms - 1) / ms : bytes;
+}
+
 bool session_torrent_complete(struct session_torrent *st)
 {
 	struct error err;
@@ -316,10 +322,8 @@ bool session_torrent_complete(struct session_torrent *st)
 		&(struct event){.kind = EVENT_COMPLETE,
 			.complete = {.bytes = torrent_wanted_bytes(st->torrent),
 				.seconds = seconds,
-				.down = seconds > 0
-					? (uint64_t)((double)st->downloaded /
-						  seconds)
-					: st->downloaded}});
+				.down = speed(st->downloaded,
+					now - st->started_ms)}});
 	return true;
 }
 

@@ -146,6 +146,18 @@ def test_progress_is_told_every_second(lab):
     assert max(b["time"] - a["time"] for a, b in zip(told, told[1:])) < patience(2)
 
 
+def test_few_bytes_in_many_seconds_are_a_download_still(lab):
+    content = lab.noise_file("source/file", 1)
+    torrent = lab.torrent(content)
+    leech = lab.leech(torrent, lab.path("out"))
+    leech.wait_until(lambda: len(leech.all("progress")) > 2, "a second or two without a peer")
+    lab.seed(torrent, content, "--peer", leech.address)
+    finish_equal(leech, content, lab.path("out"))
+    assert leech.find("complete")["down"] == 1
+    again = lab.leech(torrent, lab.path("out"))
+    assert again.wait(30) == 0 and again.find("complete")["down"] == 0
+
+
 def test_three_leeches_trade_with_each_other(lab):
     size = scaled(12 * MIB, 3 * MIB)
     content = lab.noise_file("source/file", size)
