@@ -78,7 +78,7 @@ static unsigned code_point_columns(uint32_t c)
 }
 
 /* The next character of valid UTF-8: its bytes and its columns. */
-static size_t next_character(const char *text, unsigned *ret_columns)
+static size_t next_character(const char *text, bool utf8, unsigned *ret_columns)
 {
 	struct span rest = {(const uint8_t *)text, strlen(text)};
 	size_t len = text_utf8_char(rest);
@@ -86,17 +86,19 @@ static size_t next_character(const char *text, unsigned *ret_columns)
 	*ret_columns = 1;
 	if (len == 0)
 		return 1;
-	*ret_columns = code_point_columns(text_code_point(rest.at, len));
+	if (utf8)
+		*ret_columns =
+			code_point_columns(text_code_point(rest.at, len));
 	return len;
 }
 
-unsigned progress_text_columns(const char *text)
+unsigned progress_text_columns(const char *text, bool utf8)
 {
 	unsigned all = 0;
 
 	while (*text != '\0') {
 		unsigned columns;
-		text += next_character(text, &columns);
+		text += next_character(text, utf8, &columns);
 		all += columns;
 	}
 	return all;
@@ -107,16 +109,14 @@ static void put_fitted(
 	struct writer *w, const char *text, unsigned width, bool utf8)
 {
 	const char *ellipsis = utf8 ? "\xe2\x80\xa6" : "~";
-	bool cut = progress_text_columns(text) > width;
+	bool cut = progress_text_columns(text, utf8) > width;
 	unsigned room = cut ? width - 1 : width;
 	unsigned used = 0;
 
 	while (*text != '\0') {
 		unsigned columns;
-		size_t len = next_character(text, &columns);
+		size_t len = next_character(text, utf8, &columns);
 
-		if (!utf8 && len > 1)
-			columns = 1;
 		if (used + columns > room)
 			break;
 		if (!utf8 && len > 1)
@@ -311,13 +311,14 @@ void progress_layout(const struct progress_torrent *const *torrents,
 
 	for (size_t i = 0; i < count; i++) {
 		struct fields f;
-		unsigned columns = progress_text_columns(torrents[i]->name);
+		unsigned columns =
+			progress_text_columns(torrents[i]->name, look->utf8);
 
 		if (columns > wanted.name)
 			wanted.name = columns;
 		fill(&f, torrents[i], look->utf8);
 		for (size_t k = 0; k < PROGRESS_COLUMNS; k++) {
-			columns = progress_text_columns(f.text[k]);
+			columns = progress_text_columns(f.text[k], look->utf8);
 			if (columns > wanted.columns[k])
 				wanted.columns[k] = columns;
 		}
@@ -429,7 +430,7 @@ const char *progress_format_line(const struct progress_torrent *t,
 		if (columns == 0)
 			continue;
 		put_times(&w, " ", GAP);
-		unsigned used = progress_text_columns(f.text[i]);
+		unsigned used = progress_text_columns(f.text[i], look->utf8);
 		if (numbers_to_the_right((enum field)i) && used < columns)
 			put_times(&w, " ", columns - used);
 		put_fitted(&w, f.text[i],

@@ -43,8 +43,9 @@ struct progress_look {
 
 enum {
 	PROGRESS_COLUMNS = 6, /* percent, amount, down, up, peers, time left */
-	/* A line's largest size: the widest one, each column a character of
-	 * four bytes, and the escapes of its colours. */
+	/* A line's largest size: a name of 255 bytes, however few columns they
+	 * take, at most three bytes in each other column, and the escapes of
+	 * its colours. */
 	PROGRESS_MAX_WIDTH = 512,
 	PROGRESS_LINE_SIZE = 4 * PROGRESS_MAX_WIDTH + 64,
 };
@@ -76,7 +77,8 @@ const char *progress_format_map(const struct progress_torrent *t,
 const char *progress_format_plain(
 	const struct progress_torrent *t, char *ret, size_t size);
 
-/* Columns that valid UTF-8 text takes in a terminal. */
-unsigned progress_text_columns(const char *text);
+/* Columns that valid UTF-8 text takes in a terminal; without `utf8` each
+ * character that is not ASCII is shown as `?`. */
+unsigned progress_text_columns(const char *text, bool utf8);
 
 #endif

@@ -76,7 +76,9 @@ Test(progress_line, never_is_wider_than_the_terminal)
 		"\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe6\x97\xa5\xe6\x9c\xac"
 		"\xe8\xaa\x9e\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e",
 		"\xf0\x9f\x8d\x8c\xf0\x9f\x8d\x8c\xf0\x9f\x8d\x8c\xf0\x9f\x8d"
-		"\x8c\xf0\x9f\x8d\x8c\xf0\x9f\x8d\x8c"};
+		"\x8c\xf0\x9f\x8d\x8c\xf0\x9f\x8d\x8c",
+		"e\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"
+		"\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"};
 
 	for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++)
 		for (unsigned s = 0; s <= PROGRESS_STOPPED; s++)
@@ -93,27 +95,49 @@ Test(progress_line, never_is_wider_than_the_terminal)
 				t.peers = t.seeds = 4000000000;
 				const char *text =
 					format(&t, width, true, false);
-				cr_assert_leq(progress_text_columns(text),
+				cr_assert_leq(progress_text_columns(text, true),
 					width, "'%s'", text);
+				text = format(&t, width, false, false);
+				cr_assert_leq(
+					strlen(text), width, "'%s'", text);
 				format(&t, width, true, true);
 				cr_assert_lt(
 					strlen(line), PROGRESS_LINE_SIZE - 1);
 				text = progress_format_map(&t, &look, line);
-				cr_assert_leq(
-					progress_text_columns(text), width);
+				cr_assert_leq(progress_text_columns(text, true),
+					width);
 			}
 }
 
 Test(progress_line, counts_the_columns_of_wide_characters)
 {
-	cr_expect_eq(progress_text_columns(""), 0);
-	cr_expect_eq(progress_text_columns("abc"), 3);
-	cr_expect_eq(progress_text_columns("\xc3\xbc"), 1);
-	cr_expect_eq(progress_text_columns("\xe6\x97\xa5"), 2);
-	cr_expect_eq(progress_text_columns("\xf0\x9f\x8d\x8c"), 2);
+	cr_expect_eq(progress_text_columns("", true), 0);
+	cr_expect_eq(progress_text_columns("abc", true), 3);
+	cr_expect_eq(progress_text_columns("\xc3\xbc", true), 1);
+	cr_expect_eq(progress_text_columns("\xe6\x97\xa5", true), 2);
+	cr_expect_eq(progress_text_columns("\xf0\x9f\x8d\x8c", true), 2);
 	/* An accent apart from its letter, as a Mac writes it. */
-	cr_expect_eq(progress_text_columns("e\xcc\x81t"), 2);
-	cr_expect_eq(progress_text_columns("\xe3\x81\x8b\xe3\x82\x99"), 2);
+	cr_expect_eq(progress_text_columns("e\xcc\x81t", true), 2);
+	cr_expect_eq(
+		progress_text_columns("\xe3\x81\x8b\xe3\x82\x99", true), 2);
+}
+
+Test(progress_line, in_ascii_each_character_takes_one_column)
+{
+	static const struct {
+		const char *name, *shown;
+	} cases[] = {
+		{"e\xcc\x81t", "e?t  failed"},
+		{"\xe6\x97\xa5\xe6\x9c\xac", "??  failed"},
+		{"caf\xc3\xa9", "caf?  failed"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct progress_torrent t = {.state = PROGRESS_FAILED};
+
+		snprintf(t.name, sizeof(t.name), "%s", cases[i].name);
+		cr_expect_str_eq(format(&t, 20, false, false), cases[i].shown);
+	}
 }
 
 Test(progress_line, bars_have_halves_and_colours)
