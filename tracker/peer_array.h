@@ -13,7 +13,7 @@
  * hashing), so that no call costs more when the swarm is larger.
  *
  * Zeroed memory is an empty array.  Places are good until the next change.
- * Not thread-safe: store_memory's shards have the locks. */
+ * Not thread-safe: the shards of swarm_table.h have the locks. */
 struct peer_array {
 	union {
 		struct peer_chunk *one;   /* chunk_count <= 1 */

@@ -96,6 +96,8 @@ void swarm_choice_put(struct swarm_table *t, struct swarm_shard *s,
 	const struct kinds all = {LEECHERS, KINDS, a->one_family};
 	const struct kinds leechers = {LEECHERS, SEEDERS, a->one_family};
 	const struct kinds seeders = {SEEDERS, KINDS, a->one_family};
+	_Static_assert((int)SWARM_MAX_PEERS <= (int)PEER_CHOICE_MAX,
+		"all of one kind are chosen at once");
 	uint32_t wanted =
 		a->numwant < SWARM_MAX_PEERS ? a->numwant : SWARM_MAX_PEERS;
 

@@ -21,7 +21,7 @@ uint64_t swarm_table_hash(
 	return XXH3_64bits_withSeed(hash->bytes, INFO_HASH_SIZE, t->seed);
 }
 
-/* The top bits choose the shard, the low ones the bucket in it. */
+/* The upper 32 bits choose the shard, the lower ones the bucket in it. */
 struct swarm_shard *swarm_table_shard(struct swarm_table *t, uint64_t hash)
 {
 	return &t->shards[hash >> 32 & (SWARM_SHARDS - 1)];
