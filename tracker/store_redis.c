@@ -161,7 +161,9 @@ static const char announce_text[] =
 	"  local size, peers = want, draw(first, n, want)\n"
 	"  while narrow and #peers <= want and size < STEP\n"
 	"      and n > 2 * (size + 1) do\n" /* there are more */
-	"    size = math.min(4 * size, STEP)\n"
+	/* Twice what the share of the family among these asks for. */
+	"    size = math.min(STEP,\n"
+	"      math.ceil(2 * size * (want + 1) / math.max(1, #peers)))\n"
 	"    peers = draw(first, n, size)\n"
 	"  end\n"
 	"  return peers\n"

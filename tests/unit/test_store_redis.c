@@ -55,6 +55,46 @@ Test(store_redis, several_stores_see_each_others_peers)
 	close_store(one);
 }
 
+/* How often Redis has looked at a range of peers. */
+static unsigned ranges_looked_at(void)
+{
+	redisReply *reply =
+		redis_server_try(&server, REDIS_WORDS("INFO", "commandstats"));
+	unsigned calls = 0;
+
+	cr_assert(reply && reply->str);
+	const char *at = strstr(reply->str, "cmdstat_zrange:calls=");
+	if (at)
+		cr_assert_eq(sscanf(at, "cmdstat_zrange:calls=%u", &calls), 1);
+	redis_reply_free(reply);
+	return calls;
+}
+
+/* Some of all, and when there are too few of the family among these, as many
+ * as may be looked at. */
+Test(store_redis, of_a_rare_family_peers_are_drawn_twice_at_most)
+{
+	enum { THERE = 5000, RARE = 100, RANGES = 20 }; /* of one drawing */
+	struct swarm_store *store = open_store();
+	struct announce a;
+
+	for (unsigned n = 0; n < THERE; n++) {
+		a = nth(1, n % RARE ? 3 * n + 1 : 3 * n);
+		tell(store, &a, n);
+	}
+	a = nth(1, 0);
+	a.numwant = 50;
+	a.numwant_named = a.one_family = true;
+	for (int i = 0; i < 10; i++) {
+		unsigned before = ranges_looked_at();
+
+		cr_expect_gt(tell(store, &a, THERE).peer_count, 0);
+		unsigned count = ranges_looked_at() - before;
+		cr_expect_leq(count, 2 * RANGES, "%u", count);
+	}
+	close_store(store);
+}
+
 Test(store_redis, a_swarm_is_one_key_that_goes_by_itself)
 {
 	struct swarm_store *store = open_store();
