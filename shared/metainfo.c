@@ -518,7 +518,8 @@ static bool keep_span(struct metainfo *m, struct span *bytes, struct error *err)
 
 	if (!kept)
 		return out_of_memory(err);
-	memcpy(kept, bytes->at, bytes->len);
+	if (bytes->len > 0)
+		memcpy(kept, bytes->at, bytes->len);
 	bytes->at = kept;
 	return true;
 }
