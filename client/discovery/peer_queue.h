@@ -41,6 +41,7 @@ enum peer_end {
 	PEER_END_CORRUPT,        /* sent bad pieces: banned */
 	PEER_END_METADATA,       /* metadata came: now for the content */
 	PEER_END_USELESS,        /* both complete, or nothing moved: for now */
+	PEER_END_NEIGHBOURS,     /* others at its IP gave bad pieces */
 	PEER_END_STOPPED,        /* we ended it */
 };
 

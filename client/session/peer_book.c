@@ -590,6 +590,11 @@ static void judge(struct entry *e, const struct candidate *c, uint64_t now_ms)
 	case PEER_END_USELESS:
 		e->due.due_ms = now_ms + USELESS_MS;
 		break;
+	case PEER_END_NEIGHBOURS:
+		/* If there is reason to trust it, it is dialled: how often they
+		 * lied is not its failure. */
+		e->due.due_ms = now_ms + FIRST_BACKOFF_MS;
+		break;
 	case PEER_END_STOPPED:
 		e->due.due_ms = now_ms + STOPPED_MS;
 		break;

@@ -64,10 +64,9 @@ static struct talk_end letter_end(unsigned letters)
 {
 	if (letters & LETTER_CORRUPT)
 		return (struct talk_end){PEER_END_CORRUPT, "sent bad data"};
-	/* As if it had gone: if there is reason to trust it, it is dialled. */
 	if (letters & LETTER_BANNED)
 		return (struct talk_end){
-			PEER_END_CLOSED, "its address is banned"};
+			PEER_END_NEIGHBOURS, "its address is banned"};
 	if (letters & LETTER_DUPLICATE)
 		return (struct talk_end){
 			PEER_END_DUPLICATE, "connected already"};

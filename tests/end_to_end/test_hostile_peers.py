@@ -129,12 +129,14 @@ def test_who_shares_an_address_with_a_liar_is_not_taken_for_one(lab, how):
 
 
 def test_five_liars_at_the_address_of_an_honest_peer(lab):
-    """After the third all there have to go, but the honest one was named by the user, and comes back."""
+    """After the third all there have to go, but the honest one was named by the user, and comes back.
+
+    The other two come back as well, and each lie ends all once more, for 5 s."""
     swarm = Swarm(lab, 3 * MIB)
     liars = [swarm.seeder(66, answer=fakepeer.corrupt) for _ in range(5)]
     good = swarm.seeder(66, rate=MIB)
     leech = swarm.leech(*liars, good)
-    swarm.finish(leech, timeout=30)
+    swarm.finish(leech, timeout=45)
     assert {e["address"] for e in leech.all("peer", lambda e: e["state"] == "banned")} <= {liar.address for liar in liars}
 
 

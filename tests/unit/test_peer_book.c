@@ -253,6 +253,8 @@ Test(peer_book, end_decides_when_an_address_is_due_again)
 		{PEER_END_CORRUPT, true, HOUR},
 		{PEER_END_USELESS, false, 5 * MINUTE},
 		{PEER_END_STOPPED, false, MINUTE},
+		{PEER_END_NEIGHBOURS, false, 5 * S},
+		{PEER_END_NEIGHBOURS, true, 5 * S},
 	};
 	static const enum candidate_source sources[] = {
 		FROM_USER, FROM_TRACKER};
