@@ -5,18 +5,6 @@
 #include "shared/announce_http.h"
 #include "tests/unit/guarded.h"
 
-static struct span guarded_span(const void *bytes, size_t len)
-{
-	struct reader r = guarded(bytes, len);
-
-	return reader_rest(&r);
-}
-
-static struct span guarded_text(const char *text)
-{
-	return guarded_span(text, strlen(text));
-}
-
 /* --- Queries --- */
 
 #define HASH "aaaaaaaaaaaaaaaaaaaa"

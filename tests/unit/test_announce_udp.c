@@ -17,13 +17,6 @@ static struct writer *fresh(void)
 	return &w;
 }
 
-static struct span guarded_span(const void *bytes, size_t len)
-{
-	struct reader r = guarded(bytes, len);
-
-	return reader_rest(&r);
-}
-
 /* What was written, or its first `len` bytes. */
 static struct span written(void)
 {

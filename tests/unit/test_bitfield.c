@@ -15,11 +15,6 @@ static struct bitfield bitfield_of(uint32_t count)
 	return b;
 }
 
-static struct span guarded_span(const void *bytes, size_t len)
-{
-	return (struct span){guarded(bytes, len).next, len};
-}
-
 Test(bitfield, counts_each_piece_once)
 {
 	for (size_t i = 0; i < COUNTS; i++) {

@@ -10,9 +10,7 @@
 
 static bool read_bytes(const void *in, size_t len, struct dht_message *ret)
 {
-	struct reader r = guarded(in, len);
-
-	return dht_message_read(reader_rest(&r), ret);
+	return dht_message_read(guarded_span(in, len), ret);
 }
 
 static struct dht_message read_good(const char *in)

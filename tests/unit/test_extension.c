@@ -6,9 +6,7 @@
 
 static bool read_text(const char *in, struct extended_handshake *ret)
 {
-	struct reader r = guarded(in, strlen(in));
-
-	return extension_read_handshake(reader_rest(&r), ret);
+	return extension_read_handshake(guarded_text(in), ret);
 }
 
 static struct extended_handshake read_good(const char *in)
@@ -36,8 +34,8 @@ Test(extension, handshake_goes_there_and_back)
 
 	extension_write_handshake(&w, &h);
 	cr_assert_not(w.bad);
-	struct reader r = guarded(memory, writer_len(&w));
-	cr_assert(extension_read_handshake(reader_rest(&r), &back));
+	cr_assert(extension_read_handshake(
+		guarded_span(memory, writer_len(&w)), &back));
 	cr_expect_arr_eq(back.ids, h.ids, EXTENSION_KINDS);
 	cr_expect_eq(back.port, h.port);
 	cr_expect_eq(back.reqq, h.reqq);

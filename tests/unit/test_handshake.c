@@ -4,11 +4,6 @@
 #include "client/peer/handshake.h"
 #include "tests/unit/guarded.h"
 
-static struct span guarded_span(const void *bytes, size_t len)
-{
-	return (struct span){guarded(bytes, len).next, len};
-}
-
 static struct handshake sample(void)
 {
 	struct handshake h = {0};

@@ -3,17 +3,15 @@
 #include <string.h>
 
 #include "client/discovery/lsd_message.h"
-#include "guarded.h"
 #include "shared/writer.h"
+#include "tests/unit/guarded.h"
 
 #define HASH "0123456789abcdef0123456789ABCDEF01234567"
 #define START "BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\n"
 
 static bool read_text(const char *text, struct lsd_message *ret)
 {
-	struct reader r = guarded(text, strlen(text));
-
-	return lsd_message_read(reader_rest(&r), ret);
+	return lsd_message_read(guarded_text(text), ret);
 }
 
 Test(lsd_message, what_others_send_is_read)
@@ -88,10 +86,10 @@ Test(lsd_message, a_nul_ends_nothing)
 {
 	static const char bytes[] =
 		START "Port: 1\0002\r\nInfohash: " HASH "\r\n\r\n";
-	struct reader r = guarded(bytes, sizeof(bytes) - 1);
 	struct lsd_message m;
 
-	cr_expect_not(lsd_message_read(reader_rest(&r), &m));
+	cr_expect_not(
+		lsd_message_read(guarded_span(bytes, sizeof(bytes) - 1), &m));
 }
 
 Test(lsd_message, no_more_torrents_are_taken_than_there_is_room_for)

@@ -34,8 +34,8 @@ Test(metadata_exchange, messages_go_there_and_back)
 
 		metadata_write(&w, m);
 		cr_assert_not(w.bad);
-		struct reader r = guarded(memory, writer_len(&w));
-		cr_assert(metadata_read(reader_rest(&r), &back));
+		cr_assert(metadata_read(
+			guarded_span(memory, writer_len(&w)), &back));
 		cr_expect_eq(back.kind, m->kind);
 		cr_expect_eq(back.piece, m->piece);
 		cr_expect_eq(back.total_size, m->total_size);
@@ -84,11 +84,10 @@ Test(metadata_exchange, odd_messages_are_ignored_or_malformed)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct reader r = guarded(cases[i].in, strlen(cases[i].in));
 		struct metadata_message m = {.kind = 0};
 
-		cr_expect_eq(metadata_read(reader_rest(&r), &m), cases[i].ok,
-			"'%s'", cases[i].in);
+		cr_expect_eq(metadata_read(guarded_text(cases[i].in), &m),
+			cases[i].ok, "'%s'", cases[i].in);
 		cr_expect_eq(m.kind, cases[i].kind, "'%s'", cases[i].in);
 	}
 }

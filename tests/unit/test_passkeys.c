@@ -23,16 +23,9 @@ static void write_keys(const char *text)
 	cr_assert_eq(fclose(f), 0);
 }
 
-static struct span span_of(const char *text)
-{
-	struct reader r = guarded(text, strlen(text));
-
-	return reader_rest(&r);
-}
-
 static bool allows(struct passkeys *keys, const char *key)
 {
-	return passkeys_allow(keys, span_of(key));
+	return passkeys_allow(keys, guarded_text(key));
 }
 
 Test(passkeys, a_line_has_one_key_or_none)
@@ -63,7 +56,7 @@ Test(passkeys, a_line_has_one_key_or_none)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct span key = {NULL, 0};
-		bool ok = passkey_of_line(span_of(cases[i].line), &key);
+		bool ok = passkey_of_line(guarded_text(cases[i].line), &key);
 
 		cr_expect_eq(ok, cases[i].ok, "'%s'", cases[i].line);
 		cr_expect_eq(
@@ -74,10 +67,10 @@ Test(passkeys, a_line_has_one_key_or_none)
 
 	struct span key;
 	memset(longest, 'k', PASSKEY_MAX_SIZE);
-	cr_expect(passkey_of_line(span_of(longest), &key));
+	cr_expect(passkey_of_line(guarded_text(longest), &key));
 	cr_expect_eq(key.len, PASSKEY_MAX_SIZE);
 	longest[PASSKEY_MAX_SIZE] = 'k';
-	cr_expect_not(passkey_of_line(span_of(longest), &key));
+	cr_expect_not(passkey_of_line(guarded_text(longest), &key));
 }
 
 Test(passkeys, a_key_is_what_follows_the_page)
@@ -100,8 +93,8 @@ Test(passkeys, a_key_is_what_follows_the_page)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct span key =
-			passkey_of_path(span_of(cases[i].path), "/announce");
+		struct span key = passkey_of_path(
+			guarded_text(cases[i].path), "/announce");
 
 		cr_expect_eq(
 			key.len, strlen(cases[i].key), "'%s'", cases[i].path);

@@ -7,9 +7,7 @@
 
 static bool read_bytes(const char *in, size_t len, struct pex_message *ret)
 {
-	struct reader r = guarded(in, len);
-
-	return pex_read(reader_rest(&r), ret);
+	return pex_read(guarded_span(in, len), ret);
 }
 
 static struct endpoint at(const char *text)

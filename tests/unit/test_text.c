@@ -6,14 +6,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The bytes, up against an unreadable page. */
-static struct span guarded_span(const void *bytes, size_t len)
-{
-	struct reader r = guarded(bytes, len);
-
-	return (struct span){r.next, len};
-}
-
 Test(text, escape_leaves_nothing_that_moves_a_terminal)
 {
 	static const struct {
@@ -189,7 +181,7 @@ Test(text, percent_goes_there_and_back)
 			     "klmnopqrstuvwxyz0123456789-._~%"),
 		strlen(text));
 
-	struct span in = guarded_span(text, strlen(text));
+	struct span in = guarded_text(text);
 	cr_assert(text_percent_decode(in, back, sizeof(back), &len));
 	cr_expect_eq(len, sizeof(all));
 	cr_expect_arr_eq(back, all, sizeof(all));
@@ -208,8 +200,7 @@ Test(text, broken_escapes_are_refused)
 
 	for (size_t i = 0; i < COUNT(broken); i++)
 		cr_expect_not(text_percent_decode(
-			guarded_span(broken[i], strlen(broken[i])), out,
-			sizeof(out), &len));
+			guarded_text(broken[i]), out, sizeof(out), &len));
 	cr_assert(text_percent_decode(
 		guarded_span("a+%2B%2b", 8), out, sizeof(out), &len));
 	cr_expect_eq(len, 4);

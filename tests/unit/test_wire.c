@@ -7,11 +7,6 @@
 
 static uint8_t memory[64];
 
-static struct span guarded_span(const void *bytes, size_t len)
-{
-	return (struct span){guarded(bytes, len).next, len};
-}
-
 static struct span written(const struct writer *w)
 {
 	cr_assert_not(w->bad);
