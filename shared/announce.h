@@ -10,7 +10,7 @@
 
 /* What a peer tells a tracker and what comes back, whatever the transport:
  * HTTP (BEP 3, 7, 23) or UDP (BEP 15).  Both programs use these types; the
- * codecs are announce_http and announce_udp. */
+ * codecs are announce_http_query, announce_http_reply and announce_udp. */
 
 enum {
 	PEER_ID_SIZE = 20,

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/announce_http.h"
 #include "tracker/address_limit.h"
 #include "tracker/allow_list.h"
 #include "tracker/counters.h"

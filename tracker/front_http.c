@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "shared/announce_http.h"
+#include "shared/announce_http_query.h"
 #include "shared/clock.h"
 #include "shared/net.h"
 #include "shared/random_bytes.h"

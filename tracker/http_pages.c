@@ -6,7 +6,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "shared/announce_http.h"
+#include "shared/announce_http_query.h"
+#include "shared/announce_http_reply.h"
 #include "shared/bencode.h"
 #include "shared/buffer.h"
 #include "shared/clock.h"

@@ -8,7 +8,8 @@
 
 #include "client/discovery/host_lookup.h"
 #include "client/discovery/http_request.h"
-#include "shared/announce_http.h"
+#include "shared/announce_http_query.h"
+#include "shared/announce_http_reply.h"
 #include "shared/buffer.h"
 #include "shared/clock.h"
 #include "shared/endpoint.h"

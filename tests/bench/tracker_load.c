@@ -21,7 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shared/announce_http.h"
+#include "shared/announce_http_query.h"
+#include "shared/announce_http_reply.h"
 #include "shared/announce_udp.h"
 #include "shared/clock.h"
 #include "shared/endpoint.h"

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "shared/announce_http.h"
+#include "shared/announce_http_query.h"
 
 /* An announce that is accepted makes sense, and is understood in the same way
  * when it is written and read again. */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "shared/announce_http.h"
+#include "shared/announce_http_reply.h"
 
 /* Whatever a tracker says, to an announce or a scrape: what we take from it is
  * within its bounds. */

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/announce_http.h"
 #include "shared/buffer.h"
 #include "shared/metainfo.h"
 #include "tracker/address_limit.h"
