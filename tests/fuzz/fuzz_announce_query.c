@@ -1,11 +1,11 @@
 #include <string.h>
 
 #include "shared/announce_http_query.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/same_announce.h"
 
 /* An announce that is accepted makes sense, and is understood in the same way
  * when it is written and read again. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static void check_announce(const struct announce *a)
 {
@@ -15,20 +15,11 @@ static void check_announce(const struct announce *a)
 	struct span none = {NULL, 0};
 	struct error err;
 
-	if (a->peer.port == 0)
-		__builtin_trap();
-	if (!announce_http_url("?", a, none, &w))
-		__builtin_trap();
-	if (!announce_http_parse_query(
-		    (struct span){url + 1, writer_len(&w) - 1}, &again, &err))
-		__builtin_trap();
-	if (again.left != a->left || again.uploaded != a->uploaded ||
-		again.downloaded != a->downloaded || again.key != a->key ||
-		again.event != a->event || again.numwant != a->numwant ||
-		!info_hash_equal(&again.info_hash, &a->info_hash) ||
-		memcmp(again.peer_id, a->peer_id, PEER_ID_SIZE) != 0 ||
-		!endpoint_equal(&again.peer, &a->peer))
-		__builtin_trap();
+	require(a->peer.port != 0);
+	require(announce_http_url("?", a, none, &w));
+	require(announce_http_parse_query(
+		(struct span){url + 1, writer_len(&w) - 1}, &again, &err));
+	require_same(&again, a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -41,8 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
 	if (announce_http_parse_query(query, &a, &err))
 		check_announce(&a);
-	if (announce_http_parse_scrape(query, hashes, 8, &count, &err) &&
-		(count == 0 || count > 8))
-		__builtin_trap();
+	if (announce_http_parse_scrape(query, hashes, 8, &count, &err))
+		require(count > 0 && count <= 8);
 	return 0;
 }

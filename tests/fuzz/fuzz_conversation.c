@@ -5,7 +5,6 @@
  * completes the torrent, whatever was said before by those who are still there.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/peer/conversation.h"
@@ -16,8 +15,8 @@
 #include "client/torrent/torrent.h"
 #include "shared/metainfo.h"
 #include "shared/random_bytes.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/said.h"
 
 enum {
 	PEERS = 5, /* the last one is honest, and comes at the end */
@@ -33,12 +32,6 @@ enum {
 	PATIENCE_S = 300,     /* for the end */
 	BEGIN_MS = 1000000,
 };
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 /* No dice: the same script is the same play. */
 static uint64_t throws;
@@ -299,33 +292,24 @@ static void tick(struct peer *p)
 	judge(p, verdict);
 }
 
-/* What was said to it is well-formed.  Returns the next message, with its
- * size; 0: there is none. */
-static size_t hear_one(
-	struct peer *p, size_t at, struct wire_message *ret_message)
+/* The next message that was said to it; as said_next(). */
+static bool hear_next(struct peer *p, size_t *at, struct wire_message *ret)
 {
-	struct wire_prefix prefix;
-
-	if (at == p->c.out.len)
-		return 0;
-	struct span bytes = {p->c.out.bytes + at, p->c.out.len - at};
-	require(wire_read_prefix(bytes, PIECES, p->c.fast, &prefix) == WIRE_OK);
-	require(prefix.size <= bytes.len);
-	bytes.len = prefix.size;
-	require(wire_read(&prefix, bytes, ret_message));
-	if (ret_message->id == WIRE_REQUEST || ret_message->id == WIRE_CANCEL)
-		require(block_ref_valid(&ret_message->block,
-			metainfo_piece_size(&meta, ret_message->block.piece)));
-	return prefix.size;
+	if (!said_next(&p->c.out, at, PIECES, p->c.fast, ret))
+		return false;
+	if (ret->id == WIRE_REQUEST || ret->id == WIRE_CANCEL)
+		require(block_ref_valid(&ret->block,
+			metainfo_piece_size(&meta, ret->block.piece)));
+	return true;
 }
 
 static void hear(struct peer *p)
 {
 	struct wire_message message;
-	size_t at = 0, size;
+	size_t at = 0;
 
-	while ((size = hear_one(p, at, &message)) > 0)
-		at += size;
+	while (hear_next(p, &at, &message))
+		;
 	p->c.out.len = 0;
 }
 
@@ -609,13 +593,12 @@ static void step(void)
 static void answer(struct peer *p)
 {
 	struct wire_message message;
-	size_t at = 0, size;
+	size_t at = 0;
 
-	while ((size = hear_one(p, at, &message)) > 0) {
+	while (hear_next(p, &at, &message)) {
 		const struct block_ref *b = &message.block;
 		struct block_id block = {b->piece, b->begin / BLOCK_SIZE};
 
-		at += size;
 		if (message.id != WIRE_REQUEST)
 			continue;
 		if (SENT_MAX - p->sent.len < 2 * BLOCK_SIZE) {

@@ -4,14 +4,12 @@
  * wanted, and what it keeps for the next run is read again.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/discovery/dht.h"
 #include "client/discovery/dht_message.h"
 #include "shared/reader.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 enum {
 	HOSTS = 8,
@@ -19,12 +17,6 @@ enum {
 	STEPS = 300,
 	BEGIN_MS = 1000000,
 };
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 struct host {
 	struct endpoint address;

@@ -1,17 +1,10 @@
 #include <string.h>
 
 #include "client/discovery/dht_message.h"
+#include "tests/fuzz/fuzz.h"
 
 /* Whatever is believed of a packet is within its bounds, and what we then write
  * of it reads the same. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 static bool same_span(struct span a, struct span b)
 {

@@ -1,17 +1,10 @@
 #include <string.h>
 
 #include "client/peer/extension.h"
+#include "tests/fuzz/fuzz.h"
 
 /* Whatever is believed of a peer is within its bounds, and what we then write
  * of it reads the same. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

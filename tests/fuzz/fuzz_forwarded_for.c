@@ -1,12 +1,11 @@
 #include <string.h>
 
 #include "shared/endpoint.h"
+#include "tests/fuzz/fuzz.h"
 #include "tracker/trusted_proxies.h"
 
 /* X-Forwarded-For as anybody may have begun it: a client that is found can be
  * dialled, and is no proxy of ours unless all of the header are. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
@@ -16,12 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct endpoint e = {.port = 1};
 	struct error err;
 
-	if (!trusted_proxies_of_options(networks, 2, &p, &err))
-		__builtin_trap();
+	require(trusted_proxies_of_options(networks, 2, &p, &err));
 	if (!trusted_proxies_client(&p, header, &e))
 		return 0;
-	if (!endpoint_dialable(&e) || len > FORWARDED_MAX_SIZE)
-		__builtin_trap();
+	require(endpoint_dialable(&e) && len <= FORWARDED_MAX_SIZE);
 	/* What is written to the left of an untrusted one is not looked at. */
 	if (!trusted_proxies_has(&p, &e)) {
 		uint8_t longer[FORWARDED_MAX_SIZE + 4];
@@ -30,10 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		memcpy(longer, "x\xff, ", 4);
 		memcpy(longer + 4, bytes, len);
 		header = (struct span){longer, len + 4};
-		if (len + 4 <= FORWARDED_MAX_SIZE &&
-			(!trusted_proxies_client(&p, header, &again) ||
-				!endpoint_equal(&e, &again)))
-			__builtin_trap();
+		if (len + 4 <= FORWARDED_MAX_SIZE)
+			require(trusted_proxies_client(&p, header, &again) &&
+				endpoint_equal(&e, &again));
 	}
 	return 0;
 }

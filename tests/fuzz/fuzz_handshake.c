@@ -1,16 +1,9 @@
 #include <string.h>
 
 #include "client/peer/handshake.h"
+#include "tests/fuzz/fuzz.h"
 
 /* The start of a stranger's connection, byte by byte as it may come in. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/peer/conversation.h"
@@ -7,13 +6,12 @@
 #include "client/torrent/open_piece.h"
 #include "client/torrent/torrent.h"
 #include "shared/metainfo.h"
+#include "tests/fuzz/fuzz.h"
 
 /* A byte of choices, a byte for how the rest is cut, then what a peer sends
  * after the handshake, to a conversation about a small torrent: whatever it is,
  * memory is given back, counts stay within their limits, and the same bytes
  * mean the same however they are cut. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 enum {
 	PIECES = 10,
@@ -21,12 +19,6 @@ enum {
 	LAST_LENGTH = BLOCK_SIZE + 100,
 	BEGIN_MS = 1000000,
 };
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 static const struct metainfo meta = {
 	.name = "fuzz",

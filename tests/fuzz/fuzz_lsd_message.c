@@ -3,17 +3,10 @@
 #include <string.h>
 
 #include "shared/writer.h"
+#include "tests/fuzz/fuzz.h"
 
 /* What is read is bounded and of use, and what we write of it reads the same.
  */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

@@ -2,8 +2,7 @@
 #include <string.h>
 
 #include "client/torrent/magnet.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 /* What was read is written so that it is read as the same. */
 static void read_again(const struct magnet *m)
@@ -16,13 +15,12 @@ static void read_again(const struct magnet *m)
 	magnet_write(m, &b);
 	buffer_append(&b, "", 1);
 	if (b.len <= MAGNET_MAX_SIZE) {
-		if (!magnet_parse((const char *)b.bytes, &again, &err) ||
-			!info_hash_equal(&m->info_hash, &again.info_hash) ||
-			strcmp(m->name, again.name) != 0 ||
-			m->tracker_count != again.tracker_count ||
-			m->peer_count != again.peer_count ||
-			!m->select_only != !again.select_only)
-			__builtin_trap();
+		require(magnet_parse((const char *)b.bytes, &again, &err));
+		require(info_hash_equal(&m->info_hash, &again.info_hash) &&
+			strcmp(m->name, again.name) == 0 &&
+			m->tracker_count == again.tracker_count &&
+			m->peer_count == again.peer_count &&
+			!m->select_only == !again.select_only);
 		magnet_finish(&again);
 	}
 	buffer_finish(&b);

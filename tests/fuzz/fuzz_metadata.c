@@ -1,15 +1,8 @@
 #include "client/peer/metadata_exchange.h"
+#include "tests/fuzz/fuzz.h"
 
 /* A message that is read is within its bounds, and reads the same when written;
  * whatever comes, the assembler only takes what fits. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 static void assemble(const struct metadata_message *m)
 {

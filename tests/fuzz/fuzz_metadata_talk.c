@@ -4,14 +4,13 @@
  * was said before by those who are still there.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/peer/metadata_talk.h"
 #include "shared/digest.h"
 #include "shared/reader.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/said.h"
 
 enum {
 	PEERS = 5, /* the last one is honest, and comes at the end */
@@ -23,12 +22,6 @@ enum {
 	PATIENCE_S = 120, /* for the end */
 	BEGIN_MS = 1000000,
 };
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 static uint8_t info[SIZE];
 
@@ -191,30 +184,14 @@ static void send_raw(struct peer *p)
 		say(p, id, reader_take(&play.script, len), len);
 }
 
-/* What was said to it is well-formed.  Returns the next message's size; 0:
- * there is none. */
-static size_t hear_one(
-	struct peer *p, size_t at, struct wire_message *ret_message)
-{
-	struct wire_prefix prefix;
-
-	if (at == p->talk.out.len)
-		return 0;
-	struct span bytes = {p->talk.out.bytes + at, p->talk.out.len - at};
-	require(wire_read_prefix(bytes, 0, true, &prefix) == WIRE_OK);
-	require(prefix.size <= bytes.len);
-	bytes.len = prefix.size;
-	require(wire_read(&prefix, bytes, ret_message));
-	return prefix.size;
-}
-
+/* What was said to it is well-formed. */
 static void hear(struct peer *p)
 {
 	struct wire_message message;
-	size_t at = 0, size;
+	size_t at = 0;
 
-	while ((size = hear_one(p, at, &message)) > 0)
-		at += size;
+	while (said_next(&p->talk.out, &at, 0, true, &message))
+		;
 	p->talk.out.len = 0;
 }
 

@@ -3,32 +3,25 @@
 #include "shared/metainfo.h"
 #include "shared/piece_check.h"
 #include "shared/text.h"
+#include "tests/fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void must(bool promise)
+static void require_safe(const char *path)
 {
-	if (!promise)
-		__builtin_trap();
-}
-
-static void must_be_safe(const char *path)
-{
-	must(*path && *path != '/' && strlen(path) <= 4095);
-	must(text_utf8_valid(
+	require(*path && *path != '/' && strlen(path) <= 4095);
+	require(text_utf8_valid(
 		(struct span){(const uint8_t *)path, strlen(path)}));
 	while (*path) {
 		size_t len = strcspn(path, "/");
 
-		must(len > 0 && len <= 255);
-		must(!(len == 1 && path[0] == '.'));
-		must(!(len == 2 && path[0] == '.' && path[1] == '.'));
+		require(len > 0 && len <= 255);
+		require(!(len == 1 && path[0] == '.'));
+		require(!(len == 2 && path[0] == '.' && path[1] == '.'));
 		for (size_t i = 0; i < len; i++)
-			must((unsigned char)path[i] >= ' ' && path[i] != 0x7f &&
-				path[i] != '\\');
+			require((unsigned char)path[i] >= ' ' &&
+				path[i] != 0x7f && path[i] != '\\');
 		path += len;
 		if (*path == '/')
-			must(*++path);
+			require(*++path);
 	}
 }
 
@@ -38,24 +31,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct error err;
 
 	if (!metainfo_parse((struct span){bytes, len}, &m, &err)) {
-		must(!strpbrk(err.text, "\n\x1b"));
+		require(!strpbrk(err.text, "\n\x1b"));
 		return 0;
 	}
-	must_be_safe(m.name);
+	require_safe(m.name);
 	uint64_t end = 0;
 	for (size_t i = 0; i < m.file_count; i++) {
-		must_be_safe(m.files[i].path);
-		must(m.files[i].offset == end);
+		require_safe(m.files[i].path);
+		require(m.files[i].offset == end);
 		end += m.files[i].length;
 	}
-	must(end == m.length && m.length > 0);
+	require(end == m.length && m.length > 0);
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < m.piece_count; i++)
 		sum += metainfo_piece_size(&m, i);
-	must(sum == m.length);
-	must(m.tracker_count <= METAINFO_MAX_TRACKERS);
+	require(sum == m.length);
+	require(m.tracker_count <= METAINFO_MAX_TRACKERS);
 	for (size_t i = 0; i < m.tracker_count; i++)
-		must(metainfo_url_usable(m.trackers[i].url, true));
+		require(metainfo_url_usable(m.trackers[i].url, true));
 
 	struct piece_check *c = piece_check_create();
 	piece_check_begin(c, &m, m.piece_count - 1);
@@ -63,8 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	piece_check_end(c);
 	piece_check_destroy(c);
 
-	must(metainfo_parse_info(m.info, &again, &err));
-	must(info_hash_equal(&m.info_hash, &again.info_hash));
+	require(metainfo_parse_info(m.info, &again, &err));
+	require(info_hash_equal(&m.info_hash, &again.info_hash));
 	metainfo_finish(&again);
 	metainfo_finish(&m);
 	return 0;

@@ -11,8 +11,7 @@
 #include "client/storage/content_root.h"
 #include "client/storage/parts_file.h"
 #include "shared/metainfo.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static struct metainfo_file files[] = {
 	{.path = "a", .length = 20000},
@@ -29,12 +28,6 @@ static struct metainfo torrent = {
 	.file_count = sizeof(files) / sizeof(files[0]),
 	.files = files,
 };
-
-static void require(bool is)
-{
-	if (!is)
-		abort();
-}
 
 static void look_through(struct parts_file *p, uint64_t size)
 {

@@ -1,15 +1,8 @@
 #include "client/peer/pex.h"
+#include "tests/fuzz/fuzz.h"
 
 /* What is taken of a message is bounded and can be dialled, and what we write
  * of it reads the same. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

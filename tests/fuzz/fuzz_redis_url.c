@@ -1,13 +1,11 @@
 /* --store as a person wrote it: what is taken has a place to go to, and fits.
  */
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "tracker/redis_url.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -21,15 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text, data, size);
 	text[size] = '\0';
 	if (redis_url_parse(text, &url, &err)) {
-		if ((url.host[0] == '\0') == (url.path[0] == '\0'))
-			abort();
-		if (url.host[0] != '\0' && url.port == 0)
-			abort();
-		if (!memchr(url.host, 0, sizeof(url.host)) ||
-			!memchr(url.path, 0, sizeof(url.path)) ||
-			!memchr(url.user, 0, sizeof(url.user)) ||
-			!memchr(url.password, 0, sizeof(url.password)))
-			abort();
+		require((url.host[0] == '\0') != (url.path[0] == '\0'));
+		require(url.host[0] == '\0' || url.port != 0);
+		require(memchr(url.host, 0, sizeof(url.host)) &&
+			memchr(url.path, 0, sizeof(url.path)) &&
+			memchr(url.user, 0, sizeof(url.user)) &&
+			memchr(url.password, 0, sizeof(url.password)));
 	}
 	free(text);
 	return 0;

@@ -6,8 +6,7 @@
 
 #include "client/torrent/selection.h"
 #include "shared/metainfo.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static struct metainfo_file files[] = {
 	{.path = "a/b.txt", .length = 10000},
@@ -36,8 +35,7 @@ static void choose(const struct selection_list *list, const char *name)
 		return;
 	for (uint32_t p = 0; p < m.piece_count; p++)
 		bytes += selection_piece_bytes(&s, &m, p);
-	if (bytes != (s.partial ? s.length : m.length))
-		abort();
+	require(bytes == (s.partial ? s.length : m.length));
 	selection_finish(&s);
 }
 

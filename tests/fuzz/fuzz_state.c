@@ -1,8 +1,8 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "shared/reader.h"
 #include "shared/writer.h"
+#include "tests/fuzz/fuzz.h"
 #include "tracker/state_format.h"
 #include "tracker/store_memory.h"
 #include "tracker/swarm_part.h"
@@ -12,19 +12,16 @@
  * without a checksum in front, which a fuzzer does not find.  A part that is
  * read makes sense, and is written as it was. */
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
 static void check_part(
 	const struct swarm_part *part, const uint8_t *from, size_t len)
 {
 	static uint8_t again[STATE_PART_MAX];
 	struct writer w = writer_of(again, sizeof(again));
 
-	if (part->peer_count == 0 || part->peer_count > SWARM_PART_PEERS)
-		__builtin_trap();
+	require(part->peer_count > 0 && part->peer_count <= SWARM_PART_PEERS);
 	state_write_part(&w, part, 7);
-	if (w.bad || writer_len(&w) != len || memcmp(again, from, len) != 0)
-		__builtin_trap();
+	require(!w.bad && writer_len(&w) == len &&
+		memcmp(again, from, len) == 0);
 }
 
 static void read_parts(struct reader r, struct swarm_store *store)
@@ -37,8 +34,8 @@ static void read_parts(struct reader r, struct swarm_store *store)
 		if (!state_read_part(&r, 7, &part))
 			return;
 		check_part(&part, from, (size_t)(r.next - from));
-		if (store_memory_restore(store, &part, 1000) > part.peer_count)
-			__builtin_trap();
+		require(store_memory_restore(store, &part, 1000) <=
+			part.peer_count);
 	}
 }
 
@@ -53,9 +50,8 @@ static void check_walk(struct swarm_store *store)
 
 	while (store_memory_next(store, &at, 1000, &part))
 		peers += part.peer_count;
-	if (!swarm_store_totals(store, &totals, &err) ||
-		peers != totals.seeders + totals.leechers)
-		__builtin_trap();
+	require(swarm_store_totals(store, &totals, &err) &&
+		peers == totals.seeders + totals.leechers);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -69,8 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	if (!store)
 		return 0;
 	if (state_read_header(&r, &header, &err)) {
-		if (header.unit_s == 0)
-			__builtin_trap();
+		require(header.unit_s != 0);
 		for (uint64_t number = 0; state_read_frame_head(&r, &head);
 			number++) {
 			const uint8_t *payload = reader_take(&r, head.len);

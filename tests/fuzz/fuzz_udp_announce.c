@@ -3,11 +3,11 @@
 #include "shared/announce_udp.h"
 #include "shared/reader.h"
 #include "shared/writer.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/same_announce.h"
 
 /* Whatever comes to a UDP tracker: an announce that is accepted makes sense,
  * and is understood in the same way when it is written and read again. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static void check_announce(
 	const struct announce_udp_head *head, const struct announce *a)
@@ -18,24 +18,16 @@ static void check_announce(
 	struct announce again = {.peer = a->peer};
 	struct error err;
 
-	if (a->peer.port == 0 || a->numwant > INT32_MAX ||
-		a->event > ANNOUNCE_STOPPED)
-		__builtin_trap();
+	require(a->peer.port != 0 && a->numwant <= INT32_MAX &&
+		a->event <= ANNOUNCE_STOPPED);
 	announce_udp_write_announce(&w, head->connection_id, head->transaction,
 		a, (struct span){NULL, 0});
 	struct reader r = reader_of(packet, writer_len(&w));
-	if (w.bad || !announce_udp_parse_head(&r, &head_again) ||
-		!announce_udp_parse_announce(&r, &again, &err))
-		__builtin_trap();
-	if (again.left != a->left || again.uploaded != a->uploaded ||
-		again.downloaded != a->downloaded || again.key != a->key ||
-		again.event != a->event || again.numwant != a->numwant ||
-		!info_hash_equal(&again.info_hash, &a->info_hash) ||
-		memcmp(again.peer_id, a->peer_id, PEER_ID_SIZE) != 0 ||
-		!endpoint_equal(&again.peer, &a->peer) ||
-		head_again.transaction != head->transaction ||
-		head_again.connection_id != head->connection_id)
-		__builtin_trap();
+	require(!w.bad && announce_udp_parse_head(&r, &head_again) &&
+		announce_udp_parse_announce(&r, &again, &err));
+	require_same(&again, a);
+	require(head_again.transaction == head->transaction &&
+		head_again.connection_id == head->connection_id);
 }
 
 /* The URL is no longer than what it was in. */
@@ -45,8 +37,8 @@ static void check_url_data(struct reader *options)
 	struct writer w = writer_of(url, sizeof(url));
 	size_t len = reader_left(options);
 
-	if (announce_udp_parse_url_data(options, &w) && writer_len(&w) > len)
-		__builtin_trap();
+	if (announce_udp_parse_url_data(options, &w))
+		require(writer_len(&w) <= len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -71,9 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		}
 		break;
 	case ANNOUNCE_UDP_SCRAPE:
-		if (announce_udp_parse_scrape(&r, hashes, 8, &count, &err) &&
-			(count == 0 || count > 8))
-			__builtin_trap();
+		if (announce_udp_parse_scrape(&r, hashes, 8, &count, &err))
+			require(count > 0 && count <= 8);
 		break;
 	}
 	return 0;

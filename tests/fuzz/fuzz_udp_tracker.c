@@ -2,11 +2,10 @@
 
 #include "shared/announce_udp.h"
 #include "shared/reader.h"
+#include "tests/fuzz/fuzz.h"
 
 /* Whatever comes from a UDP tracker: what we take from it is within its
  * bounds. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static void check_reply(struct span packet, uint32_t transaction, bool v4)
 {
@@ -14,13 +13,10 @@ static void check_reply(struct span packet, uint32_t transaction, bool v4)
 
 	if (!announce_udp_parse_reply(packet, transaction, v4, &reply))
 		return;
-	if (reply.peer_count > ANNOUNCE_REPLY_MAX_PEERS ||
-		reply.peer_count > packet.len / ENDPOINT_V4_SIZE)
-		__builtin_trap();
-	for (size_t i = 0; i < reply.peer_count; i++) {
-		if (!endpoint_dialable(&reply.peers[i]))
-			__builtin_trap();
-	}
+	require(reply.peer_count <= ANNOUNCE_REPLY_MAX_PEERS &&
+		reply.peer_count <= packet.len / ENDPOINT_V4_SIZE);
+	for (size_t i = 0; i < reply.peer_count; i++)
+		require(endpoint_dialable(&reply.peers[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -39,8 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	check_reply(packet, transaction, true);
 	check_reply(packet, transaction, false);
 	(void)announce_udp_parse_scraped(packet, transaction, entries, 3);
-	if (announce_udp_parse_error(packet, transaction, text) &&
-		(text[0] == '\0' || !memchr(text, '\0', sizeof(text))))
-		__builtin_trap();
+	if (announce_udp_parse_error(packet, transaction, text))
+		require(text[0] != '\0' && memchr(text, '\0', sizeof(text)));
 	return 0;
 }

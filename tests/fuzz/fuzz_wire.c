@@ -1,15 +1,8 @@
 #include "client/peer/wire.h"
+#include "tests/fuzz/fuzz.h"
 
 /* A byte of choices, then what a peer sends, judged and read as a worker
  * does: what a prefix promised must then be readable. */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(bool truth)
-{
-	if (!truth)
-		__builtin_trap();
-}
 
 static void require_inside(struct span part, struct span whole)
 {

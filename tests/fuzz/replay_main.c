@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "tests/fuzz/fuzz.h"
+
 /* Feeds each file named, and each in the folders named, to a fuzz target: what
  * was found once stays found, in the ordinary test run, without libFuzzer. */
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static size_t replayed;
 

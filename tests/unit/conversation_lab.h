@@ -6,6 +6,7 @@
 #include "client/peer/conversation.h"
 #include "client/torrent/block_pool.h"
 #include "client/torrent/open_piece.h"
+#include "tests/unit/said.h"
 #include "tests/unit/torrent_maker.h"
 
 /* A torrent in memory, and conversations about it with peers that are made up:
@@ -156,8 +157,7 @@ static inline bool lab_gives(struct lab *l, struct conversation *c,
 
 /* ---- what is said to it ---- */
 
-static inline void lab_print_message(
-	FILE *out, const struct wire_message *m, uint32_t size)
+static inline void lab_print_message(FILE *out, const struct wire_message *m)
 {
 	static const struct {
 		enum wire_id id;
@@ -175,7 +175,6 @@ static inline void lab_print_message(
 	};
 	const struct block_ref *b = &m->block;
 
-	(void)size;
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
 		if (plain[i].id == m->id)
 			fprintf(out, "%s", plain[i].name);
@@ -198,24 +197,15 @@ static inline void lab_print_message(
 static inline const char *lab_said(struct conversation *c)
 {
 	static char *text;
-	size_t text_len;
+	size_t text_len, at = 0;
+	struct wire_message m;
+	const char *before = "";
 
 	free(text);
 	FILE *out = open_memstream(&text, &text_len);
-	for (size_t at = 0; at < c->out.len;) {
-		struct span bytes = {c->out.bytes + at, c->out.len - at};
-		struct wire_prefix prefix;
-		struct wire_message m;
-
-		cr_assert_eq(
-			wire_read_prefix(bytes, LAB_PIECES, c->fast, &prefix),
-			WIRE_OK);
-		cr_assert_leq(prefix.size, bytes.len);
-		bytes.len = prefix.size;
-		cr_assert(wire_read(&prefix, bytes, &m));
-		fprintf(out, "%s", at > 0 ? " " : "");
-		lab_print_message(out, &m, prefix.size);
-		at += prefix.size;
+	for (; said_next(&c->out, &at, LAB_PIECES, c->fast, &m); before = " ") {
+		fprintf(out, "%s", before);
+		lab_print_message(out, &m);
 	}
 	fclose(out);
 	c->out.len = 0;

@@ -44,18 +44,11 @@ static void says_handshake(struct conversation *c)
 static struct span said(struct conversation *c, enum extension_kind kind)
 {
 	static struct wire_message m;
-	struct wire_prefix prefix;
 	size_t at = 0;
 
 	cr_assert_gt(c->out.len, 0, "nothing was said");
-	do {
-		struct span bytes = {c->out.bytes + at, c->out.len - at};
-		cr_assert_eq(wire_read_prefix(bytes, LAB_PIECES, true, &prefix),
-			WIRE_OK);
-		bytes.len = prefix.size;
-		cr_assert(wire_read(&prefix, bytes, &m));
-		at += prefix.size;
-	} while (at < c->out.len);
+	while (said_next(&c->out, &at, LAB_PIECES, true, &m))
+		;
 	cr_expect_eq(m.id, WIRE_EXTENDED);
 	cr_expect_eq(m.extended_id, THEIRS + kind);
 	c->out.len = 0;

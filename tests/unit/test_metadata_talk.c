@@ -5,6 +5,7 @@
 #include "client/peer/extension.h"
 #include "client/peer/metadata_talk.h"
 #include "shared/digest.h"
+#include "tests/unit/said.h"
 
 enum { START_MS = 100 * 1000, SIZE = METADATA_PIECE_SIZE + 10, THEIRS = 7 };
 
@@ -103,18 +104,11 @@ static const char *said(struct talk *l)
 {
 	static char text[200];
 	FILE *out = fmemopen(text, sizeof(text), "w");
-	struct buffer *b = &l->t.out;
+	struct wire_message m;
+	struct metadata_message meta;
+	size_t at = 0;
 
-	while (b->len > 0) {
-		struct span bytes = {b->bytes, b->len};
-		struct wire_prefix prefix;
-		struct wire_message m;
-		struct metadata_message meta;
-
-		cr_assert_eq(
-			wire_read_prefix(bytes, 0, true, &prefix), WIRE_OK);
-		bytes.len = prefix.size;
-		cr_assert(wire_read(&prefix, bytes, &m));
+	while (said_next(&l->t.out, &at, 0, true, &m)) {
 		if (m.id == WIRE_HAVE_NONE)
 			fprintf(out, "have_none ");
 		else if (m.extended_id == EXTENDED_HANDSHAKE_ID)
@@ -125,8 +119,8 @@ static const char *said(struct talk *l)
 				meta.kind == METADATA_REQUEST ? "request"
 							      : "reject",
 				meta.piece);
-		buffer_drop(b, prefix.size);
 	}
+	l->t.out.len = 0;
 	fputc('\0', out);
 	fclose(out);
 	return text;
