@@ -180,6 +180,7 @@ static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
 	t->lost = lost;
 
 	size_t room = conversation_room(c, now_ms);
+	a->may_ask = 0; /* at first it is as without a limit */
 	if (room > 0)
 		a->may_ask = rate_limit_take(limit, &t->turn, now_ms,
 				     room * BLOCK_SIZE, &t->wait_ms) /
@@ -189,7 +190,6 @@ static enum conversation_verdict tick(struct talk *t, uint64_t now_ms)
 	t->worker->limited = room > 0 && a->may_ask == 0 && a->count == 0;
 	enum conversation_verdict verdict = conversation_tick(c, now_ms);
 	rate_limit_return(limit, (int64_t)a->may_ask * BLOCK_SIZE);
-	a->may_ask = 0;
 	return verdict;
 }
 

@@ -295,3 +295,14 @@ def test_what_a_peer_was_asked_for_in_vain_does_not_count(lab):
     honest = giver(lab, torrent)
     lab.leech(torrent, lab.path("out"), "--download-limit", str(rate), peers=[teaser, honest])
     assert_kept(measure([honest.meter])[0], rate, slack=0.1)
+
+
+def test_who_connects_and_is_asked_for_nothing_takes_nothing_of_a_download_limit(lab):
+    rate = 64 * KIB
+    content, torrent = large_torrent(lab, "source/zeros", 16 * MIB)
+    honest = giver(lab, torrent)
+    leech = lab.leech(torrent, lab.path("out"), "--download-limit", str(rate), peers=[honest])
+    wait_begun([honest.meter])
+    for i in range(20):  # as many blocks would be half of what is measured
+        lab.dial(leech, torrent, source="127.0.1.%d" % (i + 1)).shake_hands(pieces=())
+    assert_kept(measure([honest.meter])[0], rate, slack=0.1)
