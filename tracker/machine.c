@@ -1,7 +1,6 @@
 #include "tracker/machine.h"
 
 #include <limits.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,16 +96,6 @@ static size_t memory_size(void)
 }
 
 size_t machine_peers(void) { return memory_size() / PEERS_SHARE / PEER_BYTES; }
-
-unsigned machine_cores(void)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	cpu_set_t ours;
-
-	if (sched_getaffinity(0, sizeof(ours), &ours) == 0)
-		cores = CPU_COUNT(&ours);
-	return cores < 1 ? 1 : (unsigned)cores;
-}
 
 /* How many there may be, after we have asked for `most`. */
 static size_t descriptor_limit(size_t most)

@@ -16,9 +16,6 @@ size_t machine_peers(void);
  * `root`, may have; SIZE_MAX: as many as there are. */
 size_t machine_group_limit(const char *root, const char *group);
 
-/* Those that we may run on, whatever part of their time is ours. */
-unsigned machine_cores(void);
-
 struct machine_needs {
 	size_t fronts;    /* addresses to listen at, > 0 */
 	unsigned threads; /* for HTTP, and for UDP, at each of them */

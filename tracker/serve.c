@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "shared/clock.h"
+#include "shared/cores.h"
 #include "shared/log.h"
 #include "shared/metainfo.h"
 #include "shared/random_bytes.h"
@@ -279,7 +280,7 @@ static struct swarm_store *make_store(
  * fewer announces.  But a thread that waits for Redis does not use a core. */
 static unsigned thread_count(const struct settings *s)
 {
-	unsigned cores = machine_cores();
+	unsigned cores = cores_count();
 	unsigned count =
 		s->in_redis ? cores * THREADS_FOR_REDIS : (cores + 1) / 2;
 

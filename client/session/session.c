@@ -33,6 +33,7 @@
 #include "client/torrent/magnet.h"
 #include "client/torrent/torrent.h"
 #include "shared/clock.h"
+#include "shared/cores.h"
 #include "shared/log.h"
 #include "shared/metainfo.h"
 
@@ -107,7 +108,7 @@ struct session *session_create(const struct session_options *options,
 	mallopt(M_ARENA_MAX, 2);
 	http_tracker_global_init();
 
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned cores = cores_count();
 	struct session_context *ctx = &s->context;
 	s->options = *options;
 	s->options.workers = affordable_workers(options->workers);
@@ -120,8 +121,8 @@ struct session *session_create(const struct session_options *options,
 	ctx->pex = !options->no_pex;
 	ctx->members = swarm_members_create(s->options.workers);
 	ctx->blocks = block_pool_create();
-	ctx->finisher = finisher_create(
-		cores < MAX_FINISHERS ? (unsigned)cores : MAX_FINISHERS);
+	ctx->finisher =
+		finisher_create(cores < MAX_FINISHERS ? cores : MAX_FINISHERS);
 	ctx->queue = peer_queue_create(QUEUE_CAPACITY, s->options.workers);
 	ctx->download_limit = rate_limit_create(options->download_limit);
 	ctx->upload_limit = rate_limit_create(options->upload_limit);

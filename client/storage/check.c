@@ -3,10 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/storage/storage.h"
 #include "shared/clock.h"
+#include "shared/cores.h"
 #include "shared/metainfo.h"
 #include "shared/piece_check.h"
 
@@ -247,10 +247,8 @@ static unsigned thread_count(const struct work *w)
 	uint32_t runs = (w->c->m->piece_count - 1) / w->run + 1;
 	unsigned count = w->c->threads;
 
-	if (count == 0) {
-		long cores = sysconf(_SC_NPROCESSORS_ONLN);
-		count = cores > 0 && cores < MAX_THREADS ? (unsigned)cores : 1;
-	}
+	if (count == 0)
+		count = cores_count();
 	if (count > MAX_THREADS)
 		count = MAX_THREADS;
 	return count < runs ? count : runs;

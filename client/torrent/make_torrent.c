@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "client/torrent/source_files.h"
 #include "shared/bencode_writer.h"
+#include "shared/cores.h"
 #include "shared/digest.h"
 #include "shared/digest_pair.h"
 #include "shared/metainfo.h"
@@ -311,12 +311,8 @@ static void watch(struct hashing *job, const struct make_torrent *what)
 
 static unsigned count_threads(unsigned wanted)
 {
-	cpu_set_t cores;
-
-	if (wanted == 0 && sched_getaffinity(0, sizeof(cores), &cores) == 0)
-		wanted = (unsigned)CPU_COUNT(&cores);
 	if (wanted == 0)
-		wanted = 1;
+		wanted = cores_count();
 	return wanted < MAX_THREADS ? wanted : MAX_THREADS;
 }
 
