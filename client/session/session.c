@@ -403,10 +403,13 @@ static void stop_helpers(struct session *s)
 		web_seeds_stop(s->context.torrents[i].web_seeds);
 }
 
-static void end_web_seeds(struct session *s)
+/* Workers, web seeds and finishers have ended, each of which may have woken
+ * another up to its last moment: a number that is closed before is that of some
+ * file a moment later. */
+static void free_wake_ups(struct session *s)
 {
-	for (size_t i = 0; i < s->context.torrent_count; i++)
-		web_seeds_join(s->context.torrents[i].web_seeds);
+	worker_pool_destroy(s->pool);
+	s->pool = NULL;
 	for (size_t i = 0; i < s->context.torrent_count; i++) {
 		web_seeds_destroy(s->context.torrents[i].web_seeds);
 		s->context.torrents[i].web_seeds = NULL;
@@ -481,13 +484,14 @@ bool session_stop(struct session *s, struct error *err)
 	peer_queue_close(s->context.queue);
 	coordinator_destroy(s->coordinator);
 	s->coordinator = NULL;
-	worker_pool_destroy(s->pool);
-	s->pool = NULL;
-	end_web_seeds(s);
+	worker_pool_stop(s->pool);
+	for (size_t i = 0; i < s->context.torrent_count; i++)
+		web_seeds_join(s->context.torrents[i].web_seeds);
 	peer_sources_close(&s->sources);
 	/* Nobody hands in pieces any more; what was handed in is done. */
 	finisher_destroy(s->context.finisher);
 	s->context.finisher = NULL;
+	free_wake_ups(s);
 	keeper_destroy(s->keeper);
 	s->context.keeper = s->keeper = NULL;
 

@@ -32,8 +32,8 @@ void web_seeds_stop(struct web_seeds *seeds);
  * must still be there. */
 void web_seeds_join(struct web_seeds *seeds);
 
-/* Free, after those of all torrents have been joined, since they wake each
- * other at the rate limit.  NULL is allowed. */
+/* Free, after those of all torrents have been joined and the workers and
+ * finishers have ended, all of whom may wake them.  NULL is allowed. */
 void web_seeds_destroy(struct web_seeds *seeds);
 
 #endif

@@ -179,7 +179,7 @@ struct worker_pool *worker_pool_create(unsigned count,
 	return pool;
 }
 
-void worker_pool_destroy(struct worker_pool *pool)
+void worker_pool_stop(struct worker_pool *pool)
 {
 	if (!pool)
 		return;
@@ -192,6 +192,13 @@ void worker_pool_destroy(struct worker_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->started; i++)
 		pthread_join(pool->slots[i].thread, NULL);
+	pool->started = 0;
+}
+
+void worker_pool_destroy(struct worker_pool *pool)
+{
+	if (!pool)
+		return;
 	for (unsigned i = 0; i < pool->size; i++) {
 		pthread_cond_destroy(&pool->slots[i].given);
 		mailbox_finish(&pool->slots[i].worker.mailbox);

@@ -19,9 +19,9 @@ struct session_context;
  * to the coordinator's hands while free, and to its peer until it has ended and
  * the coordinator has heard of it (worker_pool_release).
  *
- * Threads: assign, release, stop..., make_room, counts, look and grant by the
- * coordinator;
- * meet and the rest of struct worker by that worker. */
+ * Threads: create, stop and destroy by the main thread; assign, release,
+ * stop_..., make_room, counts, look and grant by the coordinator; meet and the
+ * rest of struct worker by that worker. */
 struct worker_pool;
 
 /* What a worker is about, as others may see it. */
@@ -55,6 +55,11 @@ struct worker_pool *worker_pool_create(unsigned count,
 	const struct session_context *session, struct error *err);
 
 /* Ask all to end, and wait for them.  NULL is allowed. */
+void worker_pool_stop(struct worker_pool *pool);
+
+/* Free what was stopped.  The workers' wake-ups end here: no thread that may
+ * have been about to write to one is there any more (torrent.h, rate_limit.h).
+ * NULL is allowed. */
 void worker_pool_destroy(struct worker_pool *pool);
 
 unsigned worker_pool_size(const struct worker_pool *pool);

@@ -31,7 +31,8 @@ struct torrent;
 struct torrent_peer {
 	struct picker_peer
 		pick; /* `has` and `asked` are the worker's to write */
-	int wake_fd;  /* eventfd of its worker; outlives the peer */
+	int wake_fd;  /* eventfd of its worker; outlives every thread that
+		       * deals with the torrent: one may be about to write */
 
 	/* What is asked of it waits long in its queue.  Its worker's to write.
 	 */
