@@ -196,10 +196,9 @@ bool inventory_take(struct session_torrent *st)
 			storage_parts_warning(st->storage));
 
 	memset(wanted, 1, m->piece_count);
+	storage_remember(st->storage); /* a change from now on counts */
 	if (st->mode == SESSION_LEECH)
 		load_resume(st, wanted, good);
-	else
-		storage_remember(st->storage); /* a change from now on counts */
 	if (!hash_content(st, wanted, good))
 		goto out;
 	if (atomic_load(&st->stop_check))
@@ -248,7 +247,7 @@ static void stat_files(struct session_torrent *st, const struct bitfield *have,
 		if (at_rest || !is_written(st, f) ||
 			bitfield_find(NULL, have, NULL, first, end) ==
 				BITFIELD_NONE)
-			storage_stat(st->storage, f, &ret[f]);
+			storage_stat_as_left(st->storage, f, &ret[f]);
 		else
 			ret[f] = (struct storage_stat){.exists = true};
 	}

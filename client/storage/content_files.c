@@ -20,6 +20,7 @@ struct file_state {
 	uint32_t named;       /* 0, or the number of the change by which its
 			       * name came to be and is not synced yet */
 	struct storage_stat checked; /* as storage_remember() saw it */
+	uint64_t inode;              /* of the file that we write to; 0: none */
 };
 
 struct content_files {
@@ -106,46 +107,72 @@ static bool file_lost(const struct content_files *f, size_t file,
 
 /* ---- opening ---- */
 
-static uint64_t written_end(struct content_files *f, size_t file)
+static struct file_state state_of(struct content_files *f, size_t file)
 {
 	pthread_mutex_lock(&f->lock);
-	uint64_t end = f->files[file].written_end;
+	struct file_state state = f->files[file];
 	pthread_mutex_unlock(&f->lock);
-	return end;
+	return state;
 }
 
-/* Our own data may be in a file that does not exist: it has vanished, and a new
+/* It is no shorter, if nobody has cut it: what was found there and what we have
+ * written.  What is too long we cut ourselves in the end. */
+static uint64_t least_size(const struct content_files *f, size_t file,
+	const struct file_state *state)
+{
+	uint64_t found = state->checked.size;
+	uint64_t length = f->root->m->files[file].length;
+
+	if (found > length)
+		found = length;
+	return state->written_end > found ? state->written_end : found;
+}
+
+/* Good data may be in a file that does not exist: it has vanished, and a new
  * one in its place would hide that. */
 static int open_or_make(
-	const struct content_files *f, size_t file, bool write, bool ours)
+	const struct content_files *f, size_t file, bool write, bool had)
 {
 	int fd = content_root_open_file(
 		f->root, file, write ? O_RDWR : O_RDONLY);
 
-	if (fd < 0 && errno == ENOENT && write && !ours)
+	if (fd < 0 && errno == ENOENT && write && !had)
 		fd = content_root_open_file(f->root, file, O_RDWR | O_CREAT);
 	return fd;
+}
+
+/* The name may be new.  It may also be from a run that was killed before it
+ * could sync the folder, so it does not matter who made it. */
+static void note_named(struct content_files *f, size_t file, uint64_t inode)
+{
+	pthread_mutex_lock(&f->lock);
+	struct file_state *state = &f->files[file];
+	if (state->written_end == 0)
+		state->named = ++f->namings;
+	state->inode = inode;
+	pthread_mutex_unlock(&f->lock);
 }
 
 static enum storage_result open_file(struct content_files *f, size_t file,
 	bool write, int *ret, struct error *err)
 {
-	uint64_t ours = written_end(f, file);
+	struct file_state state = state_of(f, file);
+	uint64_t least = least_size(f, file, &state);
 	struct stat st;
 
-	int fd = open_or_make(f, file, write, ours > 0);
+	int fd = open_or_make(f, file, write, least > 0);
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 		file_table_close_unused(f->open);
-		fd = open_or_make(f, file, write, ours > 0);
+		fd = open_or_make(f, file, write, least > 0);
 	}
 	if (fd < 0) {
 		bool absent = errno == ENOENT;
-		if (absent && ours > 0)
+		if (absent && least > 0)
 			file_lost(f, file, "vanished", err);
 		else
 			content_files_error(f, file, "open", err);
-		return absent && ours == 0 && !write ? STORAGE_ABSENT
-						     : STORAGE_FAILED;
+		return absent && least == 0 && !write ? STORAGE_ABSENT
+						      : STORAGE_FAILED;
 	}
 
 	if (fstat(fd, &st) != 0) {
@@ -154,25 +181,18 @@ static enum storage_result open_file(struct content_files *f, size_t file,
 		char path[SHOWN_PATH_SIZE];
 		error_set(err, "%s: is not a regular file",
 			content_root_shown_file(f->root, file, path));
-	} else if (write && (uint64_t)st.st_size < ours) {
-		file_lost(f, file, "cut short", err);
+	} else if (write && least > 0 && st.st_ino != state.inode) {
+		file_lost(f, file, "was replaced", err);
+	} else if (write && (uint64_t)st.st_size < least) {
+		file_lost(f, file, "was cut short", err);
 	} else {
+		if (write)
+			note_named(f, file, st.st_ino);
 		*ret = fd;
 		return STORAGE_OK;
 	}
 	close(fd);
 	return STORAGE_FAILED;
-}
-
-/* The name may be new.  It may also be from a run that was killed before it
- * could sync the folder, so it does not matter who made it. */
-static void note_named(struct content_files *f, size_t file)
-{
-	pthread_mutex_lock(&f->lock);
-	struct file_state *state = &f->files[file];
-	if (state->written_end == 0)
-		state->named = ++f->namings;
-	pthread_mutex_unlock(&f->lock);
 }
 
 enum storage_result content_files_pin(struct content_files *f, size_t file,
@@ -189,8 +209,6 @@ enum storage_result content_files_pin(struct content_files *f, size_t file,
 		file_table_cancel(f->open, ret);
 		return r;
 	}
-	if (write)
-		note_named(f, file);
 	file_table_publish(f->open, ret, file, fd, write);
 	return STORAGE_OK;
 }
@@ -346,12 +364,13 @@ static bool file_still_there(
 	struct content_files *f, const struct file_pin *pin, struct error *err)
 {
 	/* Ask first: what others write meanwhile makes the file longer. */
-	uint64_t ours = written_end(f, pin->file);
+	struct file_state state = state_of(f, pin->file);
 	const char *how = content_root_lost(
 		pin->fd, content_root_open_file(f->root, pin->file, O_PATH));
 	struct stat st;
 
-	if (!how && fstat(pin->fd, &st) == 0 && (uint64_t)st.st_size < ours)
+	if (!how && fstat(pin->fd, &st) == 0 &&
+		(uint64_t)st.st_size < least_size(f, pin->file, &state))
 		how = "was cut short";
 	return how ? file_lost(f, pin->file, how, err) : true;
 }
@@ -410,8 +429,17 @@ void content_files_remember(struct content_files *f)
 
 		pthread_mutex_lock(&f->lock);
 		f->files[i].checked = now;
+		f->files[i].inode = now.inode;
 		pthread_mutex_unlock(&f->lock);
 	}
+}
+
+static bool is_as_checked(
+	const struct storage_stat *now, const struct storage_stat *then)
+{
+	return then->exists && now->size == then->size &&
+		now->mtime_ns == then->mtime_ns &&
+		now->ctime_ns == then->ctime_ns && now->inode == then->inode;
 }
 
 bool content_files_unchanged(struct content_files *f, size_t file)
@@ -421,9 +449,7 @@ bool content_files_unchanged(struct content_files *f, size_t file)
 	struct stat st;
 	struct storage_stat now;
 
-	pthread_mutex_lock(&f->lock);
-	struct storage_stat then = f->files[file].checked;
-	pthread_mutex_unlock(&f->lock);
+	struct file_state state = state_of(f, file);
 
 	/* By the descriptor that reads use, so that read, then ask, has no
 	 * gap. */
@@ -434,9 +460,43 @@ bool content_files_unchanged(struct content_files *f, size_t file)
 	if (!known)
 		return false;
 	stat_of(&st, &now);
-	return then.exists && now.size == then.size &&
-		now.mtime_ns == then.mtime_ns &&
-		now.ctime_ns == then.ctime_ns && now.inode == then.inode;
+	return is_as_checked(&now, &state.checked);
+}
+
+/* How it is no longer as we left it, or NULL.  What others write to a file that
+ * we write to, too, cannot be told by its stat. */
+static const char *how_lost(const struct content_files *f, size_t file,
+	const struct file_state *state, const struct storage_stat *now)
+{
+	uint64_t least = least_size(f, file, state);
+
+	if (least == 0)
+		return NULL;
+	if (!now->exists)
+		return "vanished";
+	if (now->inode != state->inode)
+		return "was replaced";
+	if (now->size < least)
+		return "was cut short";
+	if (state->writes == 0 && now->mtime_ns != state->checked.mtime_ns)
+		return "was changed";
+	return NULL;
+}
+
+void content_files_stat_as_left(
+	struct content_files *f, size_t file, struct storage_stat *ret)
+{
+	struct storage_stat now;
+
+	/* Its state first: what we write meanwhile makes the file longer. */
+	struct file_state state = state_of(f, file);
+	content_files_stat(f, file, &now);
+	if (state.writes == 0)
+		*ret = state.checked;
+	else if (how_lost(f, file, &state, &now))
+		*ret = (struct storage_stat){.exists = true};
+	else
+		*ret = now;
 }
 
 /* ---- the end of a download ---- */
@@ -459,14 +519,13 @@ bool content_files_complete(
 	struct content_files *f, size_t file, struct error *err)
 {
 	uint64_t length = f->root->m->files[file].length;
-	uint64_t ours = written_end(f, file);
+	struct file_state state = state_of(f, file);
 	struct storage_stat st;
 
 	content_files_stat(f, file, &st);
-	if (st.exists && st.size < ours)
-		return file_lost(f, file, "was cut short", err);
-	if (!st.exists && ours > 0)
-		return file_lost(f, file, "vanished", err);
+	const char *how = how_lost(f, file, &state, &st);
+	if (how)
+		return file_lost(f, file, how, err);
 	if ((st.exists && st.size > length) || length == 0)
 		return cut_file(f, file, err);
 	return true;

@@ -25,7 +25,7 @@ void content_files_close(struct content_files *f);
 bool content_files_on_disk(const struct content_files *f, size_t file);
 
 /* An open descriptor of the file, until content_files_release(); `write`: the
- * file is made if it is missing and none of our data was in it.  A thread holds
+ * file is made if it is missing and no good data was in it.  A thread holds
  * at most one.  ABSENT: it is missing, and `write` is false. */
 enum storage_result content_files_pin(struct content_files *f, size_t file,
 	bool write, struct file_pin *ret, struct error *err);
@@ -34,16 +34,19 @@ void content_files_release(struct content_files *f, const struct file_pin *pin);
 /* Something was written to it, up to `end`. */
 void content_files_wrote(struct content_files *f, size_t file, uint64_t end);
 
-/* Make it if it is empty, cut it if it is too long; an error if what we wrote
- * is not there. */
+/* Make it if it is empty, cut it if it is too long; an error if what we found
+ * or wrote is not there. */
 bool content_files_complete(
 	struct content_files *f, size_t file, struct error *err);
 
-/* See storage_sync(), storage_still_there(), storage_stat(). */
+/* See storage_sync(), storage_still_there(), storage_stat() and
+ * storage_stat_as_left(). */
 bool content_files_sync(struct content_files *f, struct error *err);
 bool content_files_still_there(struct content_files *f, struct error *err);
 void content_files_stat(
 	const struct content_files *f, size_t file, struct storage_stat *ret);
+void content_files_stat_as_left(
+	struct content_files *f, size_t file, struct storage_stat *ret);
 
 /* Remember the stat of every file; does a file still look so?  That is asked of
  * the descriptor that reads use, so that read, then ask, has no gap. */

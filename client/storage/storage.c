@@ -482,6 +482,12 @@ void storage_stat(struct storage *s, size_t index, struct storage_stat *ret)
 	content_files_stat(s->files, index, ret);
 }
 
+void storage_stat_as_left(
+	struct storage *s, size_t index, struct storage_stat *ret)
+{
+	content_files_stat_as_left(s->files, index, ret);
+}
+
 void storage_remember(struct storage *s)
 {
 	content_files_remember(s->files);

@@ -101,7 +101,8 @@ bool storage_still_there(struct storage *s, struct error *err);
 int64_t storage_room(const struct storage *s);
 
 /* The last step of a download: make the empty files and folders, cut files
- * longer than the torrent says to their length, sync. */
+ * longer than the torrent says to their length, sync.  False also if a file is
+ * not as it was found or left: cut, replaced, or changed by others. */
 bool storage_complete(struct storage *s, struct error *err);
 
 /* Nothing is written any more: let go of the lock. */
@@ -118,8 +119,14 @@ struct storage_stat {
 };
 void storage_stat(struct storage *s, size_t index, struct storage_stat *ret);
 
-/* For seeding: remember every file's stat as "this was checked" ... */
+/* Before a check: remember every file's stat as "this was checked" ... */
 void storage_remember(struct storage *s);
+
+/* ... and tell by what stat file `index` may be believed later: how it looked
+ * then or, if we have written to it since, looks now; but one that no file has
+ * (it exists, at no time) if that is not the file any more, or is shorter. */
+void storage_stat_as_left(
+	struct storage *s, size_t index, struct storage_stat *ret);
 
 /* ... and ask whether the files under a range still look so; on false,
  * `ret_file` is the first that does not.  A fstat a file, no reading. */

@@ -517,6 +517,33 @@ def test_a_file_replaced_during_the_run(lab, kind):
     assert status == 1 and is_refusal(status, leech.stderr), leech.tail()
 
 
+def cut(place):
+    os.truncate(place, 10)
+
+
+def replace_by_noise(place):
+    new = place.with_name("new")
+    new.write_bytes(noise(place.stat().st_size, 99))
+    new.rename(place)
+
+
+@pytest.mark.parametrize("damage", [cut, replace_by_noise])
+@pytest.mark.parametrize("whose", ["of this run", "of an earlier run"])
+def test_a_file_damaged_during_the_run_is_an_error_and_the_same_command_the_cure(lab, damage, whose):
+    half = Half(lab, {"%d" % i: noise(100000, i) for i in range(20)}, limit=30)
+    if whose == "of an earlier run":
+        half.run_half()
+    half.source.rate = MIB
+    leech = half.start()
+    leech.wait_until(lambda: len(leech.all("piece")) >= 8, "the first files, or some more")
+    damage(half.out / "thing" / "0")
+    half.free.set()
+    half.source.rate = None
+    status = leech.wait(20)
+    assert status == 1 and is_refusal(status, leech.stderr) and "thing/0: was " in leech.stderr, leech.tail()
+    half.go_on()
+
+
 def test_the_output_folder_itself_may_be_a_symlink(lab):
     lab.path("real").mkdir()
     lab.path("out").symlink_to(lab.path("real"))

@@ -417,6 +417,69 @@ Test(storage, it_notices_when_its_files_go_away)
 	made_torrent_finish(&t);
 }
 
+static void leave_file(void) {}
+
+static void touch_file(void)
+{
+	struct timespec times[2] = {{1, 0}, {1, 5}};
+
+	cr_assert_eq(utimensat(AT_FDCWD, "out/root/one", times, 0), 0);
+}
+
+/* What a resume file will believe, and what ends in exit 0. */
+Test(storage, a_file_that_others_have_changed_is_not_believed_and_not_complete)
+{
+	static const struct {
+		void (*disturb)(void);
+		const char *found;   /* if it was there when we came */
+		const char *written; /* if it is we who write it */
+	} cases[] = {
+		{leave_file, "", ""},
+		{touch_file, "was changed", ""}, /* as our own writes do */
+		{remove_file, "vanished", "vanished"},
+		{replace_file, "was replaced", "was replaced"},
+		{cut_file, "was cut short", "was cut short"},
+	};
+	struct made_torrent t = made_torrent_of("root", tree, PIECE, NULL);
+
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		bool found = i % 2 == 0;
+		const char *how =
+			found ? cases[i / 2].found : cases[i / 2].written;
+		struct temp_folder dir = temp_folder_make();
+		struct storage *s = opened(&t.m, NULL, STORAGE_LEECH);
+		struct storage_stat left, now;
+		char message[100] = "";
+		struct error err = {0};
+
+		if (!found)
+			storage_remember(s);
+		write_all_of(s, &t);
+		if (found) {
+			storage_close(s);
+			s = opened(&t.m, NULL, STORAGE_LEECH);
+			storage_remember(s);
+		}
+		cases[i / 2].disturb();
+
+		storage_stat_as_left(s, 0, &left);
+		storage_stat(s, 0, &now);
+		cr_expect_eq(now.exists && left.exists &&
+				left.size == now.size &&
+				left.mtime_ns == now.mtime_ns,
+			how[0] == '\0', "case %zu", i);
+		if (how[0])
+			snprintf(message, sizeof(message),
+				"out/root/one: %s while in use", how);
+		cr_expect_eq(storage_complete(s, &err), how[0] == '\0',
+			"case %zu", i);
+		cr_expect_str_eq(err.text, message, "case %zu", i);
+		storage_close(s);
+		temp_folder_remove(&dir);
+	}
+	made_torrent_finish(&t);
+}
+
 enum { MANY = 500, EACH = 100 };
 
 static struct made_torrent many_files(void)
