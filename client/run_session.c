@@ -432,7 +432,8 @@ int run_session(const struct run *run)
 	struct error err;
 	int status = 1;
 
-	stop_signals_end_at_first(); /* look-ups and downloads may take long */
+	/* Look-ups and downloads may take long. */
+	stop_signals_end_at_first("tbt-client: stopped: before it began\n");
 	if (!parse_bind(&r, &err) || !parse_dht_nodes(&r, &err) ||
 		!resolve_peers(&r, &err)) {
 		status = 2;

@@ -20,8 +20,9 @@ enum { STOP_SIGNALS_SAME_MS = 50 };
 sigset_t stop_signals(void);
 
 /* Until there is something to stop in order, the first one ends the process:
- * with status 1 rather than by the signal. */
-void stop_signals_end_at_first(void);
+ * with status 1 rather than by the signal, and with `last_words` (a whole line,
+ * which stays the caller's) on stderr. */
+void stop_signals_end_at_first(const char *last_words);
 
 /* From now on they are taken by a handler, in this thread: they were blocked
  * until now.  `first_seen`: one has come just now, by other means. */

@@ -444,7 +444,8 @@ static int run_tracker(const struct settings *s, struct error *err)
 		return status;
 
 	hold_reload();
-	stop_signals_end_at_first(); /* there may be much to read */
+	/* There may be much to read. */
+	stop_signals_end_at_first("tbt-tracker: stopped: before it began\n");
 	bool ok = read_lists(&t, s, err);
 	sigset_t signals = hold_signals();
 	ok = ok && start(&t, s, (uint32_t)s->interval_s, err);

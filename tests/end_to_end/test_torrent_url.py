@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lab import finish_equal
-from programs import loopback, patience
+from programs import is_refusal, loopback, patience
 
 
 class Site:
@@ -88,6 +88,7 @@ def test_nobody_has_to_wait_for_a_silent_site(lab):
     leech = lab.client("leech", site.url, "--output", lab.path("out"))
     leech.wait_until(lambda: site.requests, "request")
     assert leech.terminate(2) == 1
+    assert is_refusal(1, leech.stderr) and "stopped" in leech.stderr, leech.tail()
 
 
 KEY = "0123456789abcdef"

@@ -21,7 +21,7 @@ static void let_pass(uint64_t ms)
 
 Test(stop_signals, at_the_beginning_one_is_enough, .exit_code = 1)
 {
-	stop_signals_end_at_first();
+	stop_signals_end_at_first("program: stopped\n");
 	raise(SIGTERM);
 }
 
