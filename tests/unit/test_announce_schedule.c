@@ -1,28 +1,7 @@
-#include <criterion/criterion.h>
+/* Whom to announce to, what, and when: told as stories, line by line, or step
+ * by step where several are under way. */
 
-#include "client/discovery/announce_schedule.h"
-
-enum { MAX = 100 };
-
-static const uint64_t SECOND = 1000;
-static const uint64_t NEVER = UINT64_MAX;
-
-/* A schedule that starts at 0.  Tracker i has the tier tiers[i] and comes after
- * those before it. */
-static struct announce_schedule *schedule(const unsigned *tiers, size_t count)
-{
-	struct announce_schedule_tracker t[MAX] = {0};
-
-	for (size_t i = 0; i < count; i++)
-		t[i] = (struct announce_schedule_tracker){
-			tiers[i], (uint32_t)i, true};
-	return announce_schedule_create(t, count, 0);
-}
-
-static struct announce_schedule *one_tracker(void)
-{
-	return schedule((const unsigned[]){0}, 1);
-}
+#include "tests/unit/announce_schedule_lab.h"
 
 /* A line of a story: first a sign from outside, if any; then at `at_s` this is
  * to be asked; then it goes like this. */
@@ -102,16 +81,6 @@ static void tell(
 }
 
 #define TELL(s, lines) tell(s, lines, sizeof(lines) / sizeof((lines)[0]))
-
-static void expect_step(struct announce_schedule *s, uint64_t now,
-	enum announce_schedule_step step, uint64_t at)
-{
-	struct announce_turn turn = {0};
-
-	cr_expect_eq(announce_schedule_next(s, now, &turn), step);
-	if (step == ANNOUNCE_SCHEDULE_WAIT)
-		cr_expect_eq(turn.at_ms, at);
-}
 
 Test(announce_schedule, tells_one_tracker_its_whole_story)
 {
@@ -382,15 +351,6 @@ Test(announce_schedule, without_trackers_there_is_nothing_to_do)
 	announce_schedule_destroy(s);
 }
 
-static struct announce_turn ask_at(struct announce_schedule *s, double at_s)
-{
-	struct announce_turn turn = {.tracker = MAX};
-
-	cr_assert_eq(announce_schedule_next(s, (uint64_t)(at_s * 1000), &turn),
-		ANNOUNCE_SCHEDULE_ASK, "at %f s", at_s);
-	return turn;
-}
-
 Test(announce_schedule, a_tracker_that_hangs_holds_up_no_other)
 {
 	struct announce_schedule *s = schedule((unsigned[]){0, 1, 1}, 3);
@@ -549,116 +509,6 @@ Test(announce_schedule, what_changed_is_told_at_the_min_interval)
 	announce_schedule_answered(s, 0, 0, 1800, 300, false);
 	expect_step(s, 0, ANNOUNCE_SCHEDULE_WAIT, 300 * SECOND);
 	announce_schedule_destroy(s);
-}
-
-static void expect_count(
-	struct announce_schedule *s, uint64_t now, size_t tracker)
-{
-	struct announce_turn turn = {.tracker = MAX};
-
-	announce_schedule_count(s);
-	cr_expect_eq(announce_schedule_next(s, now, &turn),
-		ANNOUNCE_SCHEDULE_COUNT, "at %f s", (double)now / 1000);
-	cr_expect_eq(turn.tracker, tracker);
-}
-
-Test(announce_schedule, counts_are_asked_for_when_the_answer_had_none)
-{
-	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
-
-	announce_schedule_count(s); /* nobody knows us yet */
-	announce_schedule_failed(s, ask_at(s, 0).tracker, 0, 3600);
-	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
-	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
-	expect_count(s, 10 * SECOND, 1);
-	/* It may hang, too. */
-	announce_schedule_count(s);
-	expect_step(s, 20 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 3600 * SECOND);
-	announce_schedule_counted(s, 1, 35 * SECOND);
-	/* New for five minutes, whatever it said. */
-	announce_schedule_count(s);
-	expect_step(s, 335 * SECOND - 1, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
-	expect_count(s, 335 * SECOND, 1);
-	announce_schedule_counted(s, 1, 336 * SECOND);
-	announce_schedule_answered(
-		s, ask_at(s, 600).tracker, 600 * SECOND, 1800, 0, true);
-	announce_schedule_count(s);
-	expect_step(s, 900 * SECOND - 1, ANNOUNCE_SCHEDULE_WAIT, 2400 * SECOND);
-	expect_count(s, 900 * SECOND, 1);
-	announce_schedule_destroy(s);
-}
-
-Test(announce_schedule, counts_are_not_asked_of_those_that_cannot_or_fail)
-{
-	static const struct announce_schedule_tracker cannot = {0, 0, false};
-	struct announce_schedule *s = announce_schedule_create(&cannot, 1, 0);
-
-	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
-	announce_schedule_count(s);
-	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
-	announce_schedule_destroy(s);
-
-	s = one_tracker();
-	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
-	announce_schedule_failed(s, ask_at(s, 600).tracker, 600 * SECOND, 0);
-	announce_schedule_count(s);
-	expect_step(s, 601 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 615 * SECOND);
-	announce_schedule_destroy(s);
-}
-
-Test(announce_schedule, scrapes_count_like_announces)
-{
-	struct announce_schedule *s = schedule((unsigned[]){0, 0, 0, 0, 0}, 5);
-
-	for (size_t i = 0; i < 3; i++)
-		announce_schedule_failed(s, ask_at(s, 0).tracker, 0, 0);
-	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 60, 0, false);
-	announce_schedule_count(s);
-	expect_step(s, 0, ANNOUNCE_SCHEDULE_WAIT, 12500);
-	expect_count(s, 12500, 3);
-	announce_schedule_counted(s, 3, 12500);
-	announce_schedule_destroy(s);
-}
-
-Test(announce_schedule, a_scrape_is_not_a_turn)
-{
-	struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
-
-	announce_schedule_answered(s, ask_at(s, 0).tracker, 0, 600, 0, false);
-	expect_count(s, 10 * SECOND, 0);
-	announce_schedule_counted(s, 0, 11 * SECOND);
-	expect_step(s, 11 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 600 * SECOND);
-	cr_expect_eq(ask_at(s, 600).tracker, 0);
-	announce_schedule_destroy(s);
-}
-
-Test(announce_schedule, a_scrape_under_way_holds_the_announce_up_for_3_s)
-{
-	static const struct {
-		uint64_t over_ms; /* 0: it hangs */
-		uint64_t at_ms;
-		size_t tracker;
-	} cases[] = {
-		{60999, 60999, 0},
-		{61999, 61999, 0},
-		{0, 62000, 1},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct announce_schedule *s = schedule((unsigned[]){0, 1}, 2);
-		struct announce_turn turn = {.tracker = MAX};
-
-		announce_schedule_answered(
-			s, ask_at(s, 0).tracker, 0, 60, 0, false);
-		expect_count(s, 59 * SECOND, 0);
-		expect_step(s, 60 * SECOND, ANNOUNCE_SCHEDULE_WAIT, 62000);
-		if (cases[i].over_ms != 0)
-			announce_schedule_counted(s, 0, cases[i].over_ms);
-		cr_expect_eq(announce_schedule_next(s, cases[i].at_ms, &turn),
-			ANNOUNCE_SCHEDULE_ASK, "case %zu", i);
-		cr_expect_eq(turn.tracker, cases[i].tracker, "case %zu", i);
-		announce_schedule_destroy(s);
-	}
 }
 
 /* Ask whenever allowed, always hungry, until `end`; returns how many times,
