@@ -468,6 +468,11 @@ Test(torrent, a_peer_that_gives_nothing_back_wakes_nobody)
 
 /* ---- pruning ---- */
 
+static size_t prune_all(struct tester *t, size_t places[MAX_ASKED])
+{
+	return torrent_prune(torrent, &t->peer, MAX_ASKED, places, MAX_ASKED);
+}
+
 Test(torrent, what_another_brought_is_pruned)
 {
 	struct tester a, b, c;
@@ -479,33 +484,23 @@ Test(torrent, what_another_brought_is_pruned)
 	join(&c, 3);
 	cr_expect_eq(reserve(&a, 8), BLOCKS);
 	cr_expect_eq(reserve(&b, 8), BLOCKS);
-	cr_expect_eq(
-		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
-		0);
+	cr_expect_eq(prune_all(&b, places), 0);
 	torrent_sleeping(&b.peer, true);
 	receive(&a, 1);
 	receive(&a, 1);
 	cr_expect_eq(wakes(&b), 1);
 	cr_expect(torrent_peer_has_letters(&b.peer));
-	cr_expect_eq(
-		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
-		2);
+	cr_expect_eq(prune_all(&b, places), 2);
 	cr_expect(places[0] == 0 && places[1] == 1);
 	torrent_sleeping(&b.peer, false);
 	cr_expect_not(torrent_peer_has_letters(&b.peer));
-	cr_expect_eq(
-		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
-		0);
-	cr_expect_eq(
-		torrent_prune(torrent, &a.peer, MAX_ASKED, places, MAX_ASKED),
-		0);
+	cr_expect_eq(prune_all(&b, places), 0);
+	cr_expect_eq(prune_all(&a, places), 0);
 
 	/* Full and with a finisher: not wanted either. */
 	receive(&a, 1);
 	struct open_piece *piece = receive(&a, 1);
-	cr_expect_eq(
-		torrent_prune(torrent, &b.peer, MAX_ASKED, places, MAX_ASKED),
-		4);
+	cr_expect_eq(prune_all(&b, places), 4);
 	struct endpoint guilty[8];
 	cr_expect_eq(finish(piece, true, guilty), 0);
 	leave(&a);
