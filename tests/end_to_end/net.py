@@ -61,6 +61,14 @@ def cable(one, other, name="eth0", one_ip=(), other_ip=()):
             time.sleep(0.05)
 
 
+def behind_router(lab, address, way):
+    """A machine that has this address, and the router at `way` that it goes out by."""
+    machine, router = Machine(lab, "machine"), Machine(lab, "router")
+    cable(machine, router, one_ip=[address + "/24"], other_ip=[way + "/24"])
+    machine.ip("route", "add", "default", "via", way)
+    return machine, router
+
+
 def transmission(lab, machine, torrent, folder, bootstrap=(), **settings):
     """transmission-cli on a machine, with nothing switched on but what `settings` name; `bootstrap`: nodes of the DHT, "HOST PORT"."""
     if not shutil.which("transmission-cli"):

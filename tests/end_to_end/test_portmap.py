@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from net import Machine, cable
+from net import Machine, behind_router, cable
 from programs import JsonProcess, find_program, patience
 
 ROUTER = "10.0.0.1"
@@ -28,11 +28,7 @@ table inet filter {
 
 @pytest.fixture
 def home(lab):
-    """A machine, and the router that it goes out by."""
-    machine, router = Machine(lab, "machine"), Machine(lab, "router")
-    cable(machine, router, one_ip=[CLIENT + "/24"], other_ip=[ROUTER + "/24"])
-    machine.ip("route", "add", "default", "via", ROUTER)
-    return machine, router
+    return behind_router(lab, CLIENT, ROUTER)
 
 
 @pytest.fixture

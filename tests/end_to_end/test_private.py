@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from net import Machine, cable
+from net import behind_router
 from programs import JsonProcess, find_program
 
 CLIENT, ROUTER = "10.0.0.2", "10.0.0.1"
@@ -12,10 +12,7 @@ NATPMP, SSDP, LSD = 5351, 1900, 6771
 
 @pytest.fixture
 def home(lab):
-    machine, router = Machine(lab, "machine"), Machine(lab, "router")
-    cable(machine, router, one_ip=[CLIENT + "/24"], other_ip=[ROUTER + "/24"])
-    machine.ip("route", "add", "default", "via", ROUTER)
-    return machine, router
+    return behind_router(lab, CLIENT, ROUTER)
 
 
 def start(lab, machine, command, *arguments):

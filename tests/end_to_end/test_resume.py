@@ -96,45 +96,50 @@ def test_a_folder_of_files_goes_on(lab):
     assert min(fetched) == 20
 
 
-def test_the_leech_is_gone_within_5_seconds_even_when_the_tracker_hangs(lab):
-    content = lab.noise_file("source/file", 100000)
-    gate = threading.Event()
-    tracker = lab.http_tracker(answer=lambda a: (lambda handler: gate.wait(patience(60))))
-    torrent = lab.torrent(content, announce=tracker.url)
-    leech = lab.leech(torrent, lab.path("out"))
+@pytest.fixture
+def silence(lab):
+    """The answer of a tracker that hangs, until the test is over."""
+    over = threading.Event()
+    yield lambda announce: (lambda handler: over.wait(patience(60)))
+    over.set()
+
+
+def leech_of(lab, tracker):
+    torrent = lab.torrent(lab.noise_file("source/file", 100000), announce=tracker.url)
+    return lab.leech(torrent, lab.path("out"))
+
+
+@pytest.fixture
+def announced(lab, silence):
+    """A leech, and the tracker that has answered it once and hangs from now on."""
+    tracker = lab.http_tracker()
+    leech = leech_of(lab, tracker)
+    leech.wait_for("announce")
+    tracker.answer = silence
+    return leech, tracker
+
+
+def test_the_leech_is_gone_within_5_seconds_even_when_the_tracker_hangs(lab, silence):
+    tracker = lab.http_tracker(answer=silence)
+    leech = leech_of(lab, tracker)
     tracker.wait_for("started")
     assert leech.terminate(5.5) == 1
-    gate.set()
 
 
-def test_the_leech_is_gone_within_5_seconds_even_when_the_last_announce_hangs(lab):
-    content = lab.noise_file("source/file", 100000)
-    gate = threading.Event()
-    tracker = lab.http_tracker()
-    torrent = lab.torrent(content, announce=tracker.url)
-    leech = lab.leech(torrent, lab.path("out"))
-    leech.wait_for("announce")
-    tracker.answer = lambda a: (lambda handler: gate.wait(patience(60)))
+def test_the_leech_is_gone_within_5_seconds_even_when_the_last_announce_hangs(announced):
+    leech, tracker = announced
     assert leech.terminate(5.5) == 1
     assert [a.event for a in tracker.announces].count("stopped") == 1
-    gate.set()
 
 
-def test_a_second_signal_ends_it_at_once(lab):
-    content = lab.noise_file("source/file", 100000)
-    gate = threading.Event()
-    tracker = lab.http_tracker()
-    torrent = lab.torrent(content, announce=tracker.url)
-    leech = lab.leech(torrent, lab.path("out"))
-    leech.wait_for("announce")
-    tracker.answer = lambda a: (lambda handler: gate.wait(patience(60)))
+def test_a_second_signal_ends_it_at_once(announced):
+    leech, tracker = announced
     leech.signal(signal.SIGTERM)
     tracker.wait_for("stopped")
     time.sleep(0.1)  # what comes sooner is the same one, sent twice
     leech.signal(signal.SIGTERM)
     leech.killed_by_us = True
     assert leech.wait(1) != 0
-    gate.set()
 
 
 def test_a_signal_that_is_sent_twice_at_once_is_one(lab):
