@@ -134,6 +134,18 @@ static void counts(void *ctx, const char *url, const struct announce_counts *c)
 		(unsigned)c->leechers);
 }
 
+static struct announcer *start_with(const struct metainfo *m)
+{
+	return announcer_start(&(struct announcer_options){
+		.m = m,
+		.port = 6881,
+		.fill = fill,
+		.peers = peers,
+		.report = report,
+		.counts = counts,
+	});
+}
+
 /* A torrent whose trackers are the first `count` servers, a tier each. */
 struct torrent {
 	char urls[4][128];
@@ -157,14 +169,7 @@ static struct announcer *start(
 	}
 	t->m.trackers = t->trackers;
 	t->m.tracker_count = count;
-	return announcer_start(&(struct announcer_options){
-		.m = &t->m,
-		.port = 6881,
-		.fill = fill,
-		.peers = peers,
-		.report = report,
-		.counts = counts,
-	});
+	return start_with(&t->m);
 }
 
 static void finish(
@@ -407,14 +412,7 @@ static struct announcer *start_udp(
 	udp_server_start(server);
 	snprintf(t->url, sizeof(t->url), "UDP://%s/announce",
 		endpoint_print(&server->at, at));
-	return announcer_start(&(struct announcer_options){
-		.m = &t->m,
-		.port = 6881,
-		.fill = fill,
-		.peers = peers,
-		.report = report,
-		.counts = counts,
-	});
+	return start_with(&t->m);
 }
 
 /* Ends the announcer once more while it is about to say `stopped`. */

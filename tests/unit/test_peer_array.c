@@ -1,24 +1,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "tests/unit/numbered_peers.h"
 #include "tracker/peer_array.h"
-
-static const struct peer_family families[] = {
-	{.v6 = false, .seed = 1},
-	{.v6 = true, .seed = 2},
-};
-
-static struct endpoint nth(const struct peer_family *family, uint32_t n)
-{
-	struct endpoint e = {.port = 1};
-
-	if (!family->v6)
-		e.ip[10] = e.ip[11] = 0xff;
-	e.ip[13] = (uint8_t)(n >> 16);
-	e.ip[14] = (uint8_t)(n >> 8);
-	e.ip[15] = (uint8_t)n;
-	return e;
-}
 
 static bool there(const struct peer_array *p, const struct peer_family *family,
 	uint32_t n, struct peer_place *ret)
