@@ -159,6 +159,50 @@ Test(endpoint, knows_where_no_peer_can_be)
 	}
 }
 
+Test(endpoint, knows_what_counts_within_a_site_only)
+{
+	static const struct {
+		const char *ip;
+		bool is_private;
+	} cases[] = {
+		{"9.255.255.255", false},
+		{"10.0.0.0", true},
+		{"10.255.255.255", true},
+		{"11.0.0.0", false},
+		{"100.63.255.255", false},
+		{"100.64.0.0", true},
+		{"100.127.255.255", true},
+		{"100.128.0.0", false},
+		{"127.0.0.1", false}, /* within a machine */
+		{"169.253.255.255", false},
+		{"169.254.0.0", true},
+		{"169.255.0.0", false},
+		{"172.15.255.255", false},
+		{"172.16.0.0", true},
+		{"172.31.255.255", true},
+		{"172.32.0.0", false},
+		{"192.167.255.255", false},
+		{"192.168.0.0", true},
+		{"192.169.0.0", false},
+		{"::1", false},
+		{"::a00:1", false}, /* looks like 10.0.0.1 */
+		{"fbff::1", false},
+		{"fc00::1", true},
+		{"fdff::1", true},
+		{"fe00::1", false},
+		{"2001:db8::1", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endpoint e;
+
+		cr_assert(
+			endpoint_parse_ip(cases[i].ip, &e), "%s", cases[i].ip);
+		cr_expect_eq(endpoint_is_private(&e), cases[i].is_private, "%s",
+			cases[i].ip);
+	}
+}
+
 Test(endpoint, compares_address_and_port)
 {
 	struct endpoint a, same, other_port, other_ip;
