@@ -33,6 +33,11 @@ static const char *word(const struct selection_list *list)
 	return list->from_link ? "magnet link: so" : "--select";
 }
 
+static bool out_of_memory(const struct selection_list *list, struct error *err)
+{
+	return error_set(err, "%s: out of memory", word(list));
+}
+
 /* ---- the list ---- */
 
 static bool only_digits(const char *text, size_t len)
@@ -89,14 +94,13 @@ static bool read_numbers(const struct selection_list *list,
 static struct selection_item *append(
 	struct selection_list *list, const char *text, size_t len)
 {
-	struct selection_item *items;
-
+	if (list->count == MAX_ITEMS)
+		return NULL;
 	/* Doubled when a power of two is reached. */
 	if ((list->count & (list->count - 1)) == 0) {
 		size_t room = list->count == 0 ? 1 : 2 * list->count;
-		items = list->count < MAX_ITEMS
-			? reallocarray(list->items, room, sizeof(*items))
-			: NULL;
+		struct selection_item *items =
+			reallocarray(list->items, room, sizeof(*items));
 		if (!items)
 			return NULL;
 		list->items = items;
@@ -134,7 +138,7 @@ static bool read_item(struct selection_list *list, struct selection_item *item,
 	bool folder = text[strlen(text) - 1] == '/';
 	if (asprintf(&item->glob, "%s%s", text, folder ? "**" : "") < 0) {
 		item->glob = NULL;
-		return error_set(err, "%s: out of memory", word(list));
+		return out_of_memory(list, err);
 	}
 	return true;
 }
@@ -142,7 +146,6 @@ static bool read_item(struct selection_list *list, struct selection_item *item,
 static bool add(
 	struct selection_list *list, const char *text, struct error *err)
 {
-
 	for (;; text++) {
 		text += strspn(text, " ");
 		size_t whole = item_length(text);
@@ -214,13 +217,27 @@ static bool not_there(const struct selection_list *list, const char *what,
 		files);
 }
 
+/* Ranges may overlap, and a link may have many: so only where each begins (1)
+ * and ends (-1) is noted, one place for a file. */
 static bool choose_numbers(const struct selection_item *item,
-	const struct metainfo *m, uint8_t *ret)
+	const struct metainfo *m, int32_t *ret_borders)
 {
-	for (uint64_t i = item->first; i <= item->last && i <= m->file_count;
-		i++)
-		ret[i - 1] = 1;
+	if (item->first <= m->file_count)
+		ret_borders[item->first - 1]++;
+	if (item->last < m->file_count)
+		ret_borders[item->last]--;
 	return item->last <= m->file_count;
+}
+
+static void add_ranges(
+	const int32_t *borders, const struct metainfo *m, uint8_t *ret)
+{
+	int32_t open = 0; /* ranges */
+
+	for (size_t i = 0; i < m->file_count; i++) {
+		open += borders[i];
+		ret[i] |= open > 0;
+	}
 }
 
 static bool choose_glob(const struct selection_item *item,
@@ -242,17 +259,33 @@ static bool choose_glob(const struct selection_item *item,
 	return found;
 }
 
-static bool choose_files(const struct selection_list *list,
-	const struct metainfo *m, struct selection *s, struct error *err)
+static bool choose_items(const struct selection_list *list,
+	const struct metainfo *m, uint8_t *ret, int32_t *borders,
+	struct error *err)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct selection_item *item = &list->items[i];
-		bool there = item->glob ? choose_glob(item, m, s->files)
-					: choose_numbers(item, m, s->files);
+		bool there = item->glob ? choose_glob(item, m, ret)
+					: choose_numbers(item, m, borders);
 
 		if (!there && !list->from_link)
 			return not_there(list, item->text, m, err);
 	}
+	add_ranges(borders, m, ret);
+	return true;
+}
+
+static bool choose_files(const struct selection_list *list,
+	const struct metainfo *m, struct selection *s, struct error *err)
+{
+	int32_t *borders = calloc(m->file_count, sizeof(*borders));
+
+	if (!borders)
+		return out_of_memory(list, err);
+	bool ok = choose_items(list, m, s->files, borders, err);
+	free(borders);
+	if (!ok)
+		return false;
 	for (size_t i = 0; i < m->file_count; i++) {
 		if (!metainfo_on_disk(&m->files[i]))
 			s->files[i] = 0;
@@ -328,7 +361,7 @@ bool selection_choose(const struct selection_list *list,
 	if (!s.files || !s.edges ||
 		!bitfield_init(&s.unwanted, m->piece_count)) {
 		selection_finish(&s);
-		return error_set(err, "%s: out of memory", word(list));
+		return out_of_memory(list, err);
 	}
 	if (!choose_files(list, m, &s, err)) {
 		selection_finish(&s);

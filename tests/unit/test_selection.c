@@ -252,3 +252,41 @@ Test(selection, lists_add_up)
 	selection_list_finish(&list);
 	made_torrent_finish(&t);
 }
+
+/* As many as there may be, each naming nearly all the files that there may be:
+ * one by one that would be 10,000,000,000 steps. */
+Test(selection, overlapping_ranges_take_no_longer_than_others, .timeout = 10)
+{
+	enum { FILES = 100000, RANGES = 100000 };
+	struct metainfo m = {
+		.name = "root",
+		.multi_file = true,
+		.length = FILES,
+		.piece_length = PIECE,
+		.piece_count = FILES / PIECE + 1,
+		.file_count = FILES,
+		.files = calloc(FILES, sizeof(*m.files)),
+	};
+	char *text = malloc(RANGES * 8 + 1);
+	struct selection_list list = {0};
+	struct selection s;
+	struct error err;
+
+	for (uint64_t i = 0; i < FILES; i++)
+		m.files[i] = (struct metainfo_file){
+			.offset = i, .length = 1, .path = "a"};
+	for (size_t i = 0; i < RANGES; i++)
+		strcpy(text + i * 8, "2-99999,");
+	text[RANGES * 8 - 1] = '\0';
+	cr_assert(selection_list_add(&list, text, &err), "%s", err.text);
+	cr_assert(selection_choose(&list, &m, &s, &err), "%s", err.text);
+	cr_expect_eq(s.file_count, FILES - 2);
+	cr_expect_eq(s.files[0] + s.files[FILES - 1], 0);
+	cr_expect_eq(s.files[1] + s.files[FILES - 2], 2);
+
+	cr_expect(!selection_list_add(&list, "1", &err), "one more");
+	selection_finish(&s);
+	selection_list_finish(&list);
+	free(text);
+	free(m.files);
+}
