@@ -526,7 +526,7 @@ bool content_files_complete(
 	const char *how = how_lost(f, file, &state, &st);
 	if (how)
 		return file_lost(f, file, how, err);
-	if ((st.exists && st.size > length) || length == 0)
-		return cut_file(f, file, err);
-	return true;
+	bool too_long = st.exists && st.size > length;
+	bool to_be_made = !st.exists && length == 0;
+	return (!too_long && !to_be_made) || cut_file(f, file, err);
 }

@@ -617,6 +617,27 @@ Test(storage, completing_cuts_what_is_too_long)
 	temp_folder_remove(&dir);
 }
 
+Test(storage, completing_leaves_an_empty_file_alone_that_is_there)
+{
+	struct temp_folder dir = temp_folder_make();
+	struct made_torrent t = made_torrent_of("root", tree, PIECE, NULL);
+	struct storage *s = opened(&t.m, NULL, STORAGE_LEECH);
+	const struct timespec times[2] = {{1, 0}, {1, 5}};
+	struct storage_stat st;
+	struct error err;
+
+	mkdir("out/root/sub", 0755);
+	put_file("out/root/sub/empty", "", 0);
+	cr_assert_eq(utimensat(AT_FDCWD, "out/root/sub/empty", times, 0), 0);
+	write_all_of(s, &t);
+	cr_assert(storage_complete(s, &err), "%s", err.text);
+	storage_stat(s, 1, &st);
+	cr_expect_eq(st.mtime_ns, 1000000005);
+	storage_close(s);
+	made_torrent_finish(&t);
+	temp_folder_remove(&dir);
+}
+
 Test(storage, a_change_since_the_check_is_seen)
 {
 	struct temp_folder dir = temp_folder_make();
