@@ -18,6 +18,7 @@
 #include "shared/metainfo.h"
 #include "shared/options.h"
 #include "shared/text.h"
+#include "shared/write_all.h"
 
 enum { SHOWN_SIZE = 256, MAX_THREADS = 256 };
 
@@ -45,20 +46,6 @@ static void on_skipped(void *ctx, const char *path)
 }
 
 /* ---- the file ---- */
-
-static bool write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
 
 /* Give `temp` its name.  Without `force` a file of that name is kept, also one
  * that came meanwhile: link(2) never replaces. */

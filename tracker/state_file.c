@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shared/reader.h"
+#include "shared/write_all.h"
 #include "shared/writer.h"
 #include "tracker/state_format.h"
 #include "tracker/store_memory.h"
@@ -27,21 +28,11 @@ struct work {
 
 /* --- Saving --- */
 
-static bool write_all(
-	struct work *w, const uint8_t *bytes, size_t len, struct error *err)
+/* What stands at the start of the bytes. */
+static bool write_out(struct work *w, size_t len, struct error *err)
 {
-	while (len > 0) {
-		ssize_t n = write(w->fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set_errno(
-				err, "%s: cannot write", w->path);
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return true;
+	return write_all(w->fd, w->bytes, len) ||
+		error_set_errno(err, "%s: cannot write", w->path);
 }
 
 static bool write_header(struct work *w, const struct swarm_store *store,
@@ -54,7 +45,7 @@ static bool write_header(struct work *w, const struct swarm_store *store,
 	struct writer out = writer_of(w->bytes, STATE_HEADER_SIZE);
 
 	state_write_header(&out, &header);
-	return write_all(w, w->bytes, STATE_HEADER_SIZE, err);
+	return write_out(w, STATE_HEADER_SIZE, err);
 }
 
 /* The payload lies behind the place of its head. */
@@ -64,7 +55,7 @@ static bool write_frame(struct work *w, size_t len, struct error *err)
 	struct span payload = {w->bytes + STATE_FRAME_HEAD_SIZE, len};
 
 	state_write_frame_head(&head, w->frame++, payload);
-	return write_all(w, w->bytes, STATE_FRAME_HEAD_SIZE + len, err);
+	return write_out(w, STATE_FRAME_HEAD_SIZE + len, err);
 }
 
 static bool write_swarms(struct work *w, struct swarm_store *store,

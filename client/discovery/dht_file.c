@@ -1,12 +1,13 @@
 #include "client/discovery/dht_file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "shared/write_all.h"
 
 static const char file_name[] = "dht-nodes";
 
@@ -68,21 +69,6 @@ bool dht_file_load(struct buffer *out)
 		close(fd);
 	close(dir);
 	return n == 0 && !out->failed;
-}
-
-static bool write_all(int fd, const uint8_t *at, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (n > 0) {
-			at += n;
-			len -= (size_t)n;
-		}
-	}
-	return true;
 }
 
 bool dht_file_save(const struct buffer *state)

@@ -14,6 +14,7 @@
 #include "shared/digest.h"
 #include "shared/metainfo.h"
 #include "shared/reader.h"
+#include "shared/write_all.h"
 #include "shared/writer.h"
 
 /* On disk:
@@ -126,20 +127,6 @@ static bool write_document(struct buffer *out, const struct resume *state)
 	bencode_write_int(&w, VERSION);
 	bencode_dict_close(&w);
 	return !out->failed;
-}
-
-static bool write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return true;
 }
 
 /* Whole or not at all, also across a power cut. */
