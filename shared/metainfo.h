@@ -120,4 +120,8 @@ uint32_t metainfo_piece_size(const struct metainfo *m, uint32_t index);
  * with a sane host and port, no control characters. */
 bool metainfo_url_usable(const char *url, bool udp_too);
 
+/* Host and port of one that may be, cut to fit `size` (> 0): what people are
+ * shown, since the rest may hold a key.  Returns `ret`. */
+const char *metainfo_url_host(const char *url, char *ret, size_t size);
+
 #endif

@@ -52,6 +52,15 @@ static bool authority_usable(const char *at, size_t len, bool needs_port)
 	return text_parse_number(digits, 1, UINT16_MAX, &number);
 }
 
+/* What is between the scheme, which is there, and the rest. */
+static const char *authority_of(const char *url, size_t *ret_len)
+{
+	const char *authority = strstr(url, "://") + 3;
+
+	*ret_len = strcspn(authority, "/?#");
+	return authority;
+}
+
 static bool has_controls(const char *text)
 {
 	for (; *text; text++) {
@@ -77,7 +86,20 @@ bool metainfo_url_usable(const char *url, bool udp_too)
 				strncasecmp(url, "https://", 8) != 0)
 		return false;
 
-	const char *authority = strstr(url, "://") + 3;
+	size_t authority_len;
+	const char *authority = authority_of(url, &authority_len);
 	/* BEP 15 knows no port to fall back on. */
-	return authority_usable(authority, strcspn(authority, "/?#"), udp);
+	return authority_usable(authority, authority_len, udp);
+}
+
+const char *metainfo_url_host(const char *url, char *ret, size_t size)
+{
+	size_t len;
+	const char *host = authority_of(url, &len);
+
+	if (len >= size)
+		len = size - 1;
+	memcpy(ret, host, len);
+	ret[len] = '\0';
+	return ret;
 }

@@ -54,19 +54,6 @@ bool web_seed_url(const struct metainfo *m, const char *base, size_t file,
 	return at != NULL;
 }
 
-const char *web_seed_host(const char *url, char *ret, size_t size)
-{
-	const char *host = strstr(url, "://");
-
-	host = host ? host + 3 : url;
-	size_t len = strcspn(host, "/?#");
-	if (len >= size)
-		len = size - 1;
-	memcpy(ret, host, len);
-	ret[len] = '\0';
-	return ret;
-}
-
 /* ---- what it answers ---- */
 
 static struct span trim(struct span s)

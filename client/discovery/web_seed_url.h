@@ -24,10 +24,6 @@ enum {
 bool web_seed_url(const struct metainfo *m, const char *base, size_t file,
 	char ret[WEB_SEED_URL_SIZE]);
 
-/* Host and port of a URL, cut to fit: what people are shown, since the rest may
- * hold a key.  Returns `ret`. */
-const char *web_seed_host(const char *url, char *ret, size_t size);
-
 /* Content-Range (RFC 9110, 14.4), as "bytes 0-499/1234". */
 struct content_range {
 	uint64_t first;

@@ -21,6 +21,7 @@
 enum {
 	STOP_ANNOUNCE_MS = 3000,
 	NUMWANT = 80,
+	HOST_SHOWN_SIZE = 81,
 	/* Nodes to enter the DHT by that torrents name. */
 	MAX_TORRENT_NODES = 64,
 };
@@ -53,42 +54,25 @@ static void take_peers(void *arg, const struct endpoint *peers, size_t count)
 	session_torrent_hear_of(arg, FROM_TRACKER, peers, count);
 }
 
-/* "HOST:PORT" of a tracker's URL: what may be told to anybody. */
-static const char *url_host(const char *url, int *ret_len)
-{
-	enum { SHOWN = 80 };
-	const char *start = strstr(url, "://");
-
-	start = start ? start + 3 : url;
-	size_t len = strcspn(start, "/?#");
-	const char *at = memrchr(start, '@', len);
-	if (at) {
-		len -= (size_t)(at + 1 - start);
-		start = at + 1;
-	}
-	*ret_len = len < SHOWN ? (int)len : SHOWN;
-	return start;
-}
-
 /* For people: how it stands with the trackers.  That one fails is of no
  * interest while another answers. */
 static void keep_word(
 	struct session_torrent *st, const struct announcer_news *news)
 {
-	int host_len;
-	const char *host = url_host(news->url, &host_len);
+	char host[HOST_SHOWN_SIZE];
 
 	if (news->error && st->tracker_url && st->tracker_url != news->url)
 		return;
 	st->tracker_url = news->error ? NULL : news->url;
+	metainfo_url_host(news->url, host, sizeof(host));
 	session_torrent_keep_counts(st, &news->counts);
 	if (news->error)
-		session_torrent_say(st, WORD_OF_TRACKER, "tracker %.*s: %s",
-			host_len, host, news->error);
+		session_torrent_say(st, WORD_OF_TRACKER, "tracker %s: %s", host,
+			news->error);
 	else
 		session_torrent_say(st, WORD_OF_TRACKER,
-			"tracker %.*s gave %zu address%s", host_len, host,
-			news->peers, news->peers == 1 ? "" : "es");
+			"tracker %s gave %zu address%s", host, news->peers,
+			news->peers == 1 ? "" : "es");
 }
 
 static void report_announce(void *arg, const struct announcer_news *news)

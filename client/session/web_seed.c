@@ -536,7 +536,7 @@ static void use(struct web_seed *w, size_t place)
 
 	w->place = place;
 	w->url = w->all->urls[place];
-	web_seed_host(w->url, w->host, sizeof(w->host));
+	metainfo_url_host(w->url, w->host, sizeof(w->host));
 	w->connected = false;
 	w->batch = FIRST_BATCH;
 	w->lacks = 0;

@@ -691,3 +691,23 @@ Test(metainfo, piece_hashes_do_not_count_as_size)
 	metainfo_finish(&m);
 	free(bytes);
 }
+
+Test(metainfo, people_are_shown_the_host_alone)
+{
+	static const struct {
+		const char *url, *host;
+	} cases[] = {
+		{"http://h/key/x", "h"},
+		{"https://h:8443?key", "h:8443"},
+		{"http://[::1]:80/", "[::1]:80"},
+		{"http://a-very-long-name/", "a-very-"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char host[9];
+		size_t size = i == 3 ? 8 : sizeof(host);
+
+		cr_expect_str_eq(metainfo_url_host(cases[i].url, host, size),
+			cases[i].host);
+	}
+}

@@ -92,26 +92,6 @@ Test(web_seed_url, the_longest_names_fit)
 	free(path);
 }
 
-Test(web_seed_url, people_are_shown_the_host_alone)
-{
-	static const struct {
-		const char *url, *host;
-	} cases[] = {
-		{"http://h/key/x", "h"},
-		{"https://h:8443?key", "h:8443"},
-		{"http://[::1]:80/", "[::1]:80"},
-		{"http://a-very-long-name/", "a-very-"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char host[9];
-		size_t size = i == 3 ? 8 : sizeof(host);
-
-		cr_expect_str_eq(
-			web_seed_host(cases[i].url, host, size), cases[i].host);
-	}
-}
-
 Test(web_seed_url, content_range_is_read_strictly)
 {
 	static const struct {
