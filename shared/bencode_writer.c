@@ -32,11 +32,6 @@ void bencode_write_text(struct bencode_writer *w, const char *text)
 	bencode_write_string(w, text, strlen(text));
 }
 
-void bencode_write_raw(struct bencode_writer *w, const void *at, size_t len)
-{
-	buffer_append(w->out, at, len);
-}
-
 static void open_level(struct bencode_writer *w, const char *mark)
 {
 	assert(w->depth < BENCODE_WRITER_MAX_DEPTH);

@@ -23,9 +23,6 @@ void bencode_write_int(struct bencode_writer *w, int64_t value);
 void bencode_write_string(struct bencode_writer *w, const void *at, size_t len);
 void bencode_write_text(struct bencode_writer *w, const char *text);
 
-/* A value that is encoded already. */
-void bencode_write_raw(struct bencode_writer *w, const void *at, size_t len);
-
 void bencode_write_key(struct bencode_writer *w, const char *key);
 void bencode_dict_open(struct bencode_writer *w);
 void bencode_dict_close(struct bencode_writer *w);

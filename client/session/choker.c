@@ -51,7 +51,7 @@ struct rank {
 /* Finds out how many slots there should be. */
 struct meter {
 	uint64_t limit;
-	unsigned slots, least, most;
+	unsigned slots, most;
 
 	uint64_t looked_ms, looked_bytes; /* 0: not yet */
 	bool busy;                        /* the limit is reached */

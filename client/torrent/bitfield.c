@@ -148,8 +148,3 @@ uint32_t bitfield_count(const struct bitfield *in,
 	}
 	return count;
 }
-
-bool bitfield_lacks(const struct bitfield *a, const struct bitfield *b)
-{
-	return bitfield_find(b, a, NULL, 0, b->count) != BITFIELD_NONE;
-}

@@ -58,8 +58,4 @@ uint32_t bitfield_find(const struct bitfield *in, const struct bitfield *not_in,
 uint32_t bitfield_count(const struct bitfield *in,
 	const struct bitfield *not_in, const struct bitfield *nor_in);
 
-/* Whether `b` has a piece that `a` lacks: is somebody with `b` of interest to
- * somebody with `a`? */
-bool bitfield_lacks(const struct bitfield *a, const struct bitfield *b);
-
 #endif

@@ -28,7 +28,8 @@ Test(bencode_writer, writes_what_the_reader_reads)
 	bencode_dict_close(&w);
 	bencode_list_close(&w);
 	bencode_write_key(&w, "c");
-	bencode_write_raw(&w, "le", 2);
+	bencode_list_open(&w);
+	bencode_list_close(&w);
 	bencode_dict_close(&w);
 
 	static const char expected[] = "d1:ai-9223372036854775808e"
