@@ -17,7 +17,11 @@ static bool failed(struct greeting *g, enum peer_end how, const char *reason)
 	return false;
 }
 
-enum wait { WAIT_TO_READ, WAIT_TO_WRITE, WAIT_FOR_TORRENT };
+enum wait {
+	WAIT_TO_READ,
+	WAIT_TO_WRITE,
+	WAIT_FOR_WAKE, /* what the peer says meanwhile is left unread */
+};
 
 /* False: the time is up, a letter came, or the peer went. */
 static bool wait_for(struct worker *w, struct greeting *g, enum wait what,
@@ -27,14 +31,15 @@ static bool wait_for(struct worker *w, struct greeting *g, enum wait what,
 
 	if (now >= deadline_ms)
 		return failed(g, PEER_END_NO_HANDSHAKE, "no handshake in time");
+	bool look = what == WAIT_FOR_WAKE && stream_unread(&g->stream) == 0;
 	struct stream_ready ready = stream_wait(&g->stream,
-		what == WAIT_TO_READ, what == WAIT_TO_WRITE, w->mailbox.wake_fd,
-		deadline_ms - now);
+		what == WAIT_TO_READ || look, what == WAIT_TO_WRITE,
+		w->mailbox.wake_fd, deadline_ms - now);
 	if (ready.woken)
 		mailbox_calm(&w->mailbox);
 	if (mailbox_peek(&w->mailbox) != 0)
 		return failed(g, PEER_END_STOPPED, "stopped");
-	if (what == WAIT_FOR_TORRENT && ready.readable)
+	if (look && ready.readable && stream_unread(&g->stream) == 0)
 		return failed(g, PEER_END_CLOSED, "closed");
 	return true;
 }
@@ -119,7 +124,7 @@ static bool find_open_torrent(struct worker *w, const struct info_hash *hash,
 	const struct session_torrent *st = find_torrent(w->session, hash);
 
 	while (st && st->state == STATE_CHECKING) {
-		if (!wait_for(w, g, WAIT_FOR_TORRENT, deadline_ms))
+		if (!wait_for(w, g, WAIT_FOR_WAKE, deadline_ms))
 			return false;
 	}
 	if (!st || (!session_torrent_open(st) && st->state != STATE_FETCHING))
@@ -182,6 +187,21 @@ static bool dial(
 	return true;
 }
 
+/* Is this the connection with the peer that stays? */
+static bool meet(struct worker *w, struct greeting *g, bool dialled)
+{
+	uint64_t deadline = clock_ms() + GREETING_UNDECIDED_MS;
+	enum meeting meeting;
+
+	do
+		meeting = worker_pool_meet(
+			w, g->torrent, g->theirs.peer_id, dialled);
+	while (meeting == MEETING_UNDECIDED &&
+		wait_for(w, g, WAIT_FOR_WAKE, deadline));
+	return meeting == MEETING_STAYS ||
+		failed(g, PEER_END_DUPLICATE, "connected already");
+}
+
 bool greet(
 	struct worker *w, const struct candidate *candidate, struct greeting *g)
 {
@@ -197,8 +217,7 @@ bool greet(
 		memcmp(g->theirs.peer_id, w->session->peer_id, PEER_ID_SIZE) ==
 			0)
 		ok = failed(g, PEER_END_OURSELVES, "it is ourselves");
-	if (ok && !worker_pool_meet(w, g->torrent, g->theirs.peer_id, dialled))
-		ok = failed(g, PEER_END_DUPLICATE, "connected already");
+	ok = ok && meet(w, g, dialled);
 	if (!ok)
 		stream_close(&g->stream);
 	return ok;

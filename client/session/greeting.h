@@ -11,8 +11,12 @@ struct worker;
 
 /* How a conversation comes about: dial if need be, exchange handshakes, find
  * out which torrent it is about; all within GREETING_MS, however it trickles.
- */
-enum { GREETING_DIAL_MS = 10 * 1000, GREETING_MS = 10 * 1000 };
+ * Who has dialled us twice has so long to close one of the two, or we do. */
+enum {
+	GREETING_DIAL_MS = 10 * 1000,
+	GREETING_MS = 10 * 1000,
+	GREETING_UNDECIDED_MS = 5 * 1000,
+};
 
 struct greeting {
 	struct stream stream;

@@ -43,6 +43,7 @@ struct slot {
 	bool dialled;
 	int torrent;
 	uint8_t peer_id[PEER_ID_SIZE];
+	const struct slot *awaits; /* its end decides about this one */
 };
 
 struct worker_pool {
@@ -87,6 +88,16 @@ static bool next_peer(struct worker_pool *pool, struct slot *slot)
 	return go;
 }
 
+static void wake_who_awaits_locked(
+	struct worker_pool *pool, const struct slot *ended)
+{
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (slot->awaits == ended)
+			mailbox_wake(&slot->worker.mailbox);
+	}
+}
+
 static void *run(void *arg)
 {
 	struct slot *slot = arg;
@@ -99,6 +110,8 @@ static void *run(void *arg)
 		pthread_mutex_lock(&pool->lock);
 		slot->state = SLOT_ENDED;
 		slot->met = false;
+		slot->awaits = NULL;
+		wake_who_awaits_locked(pool, slot);
 		slot->worker.met = false;
 		slot->worker.torrent = -1;
 		pthread_mutex_unlock(&pool->lock);
@@ -434,28 +447,48 @@ void worker_pool_grant(struct worker_pool *pool, unsigned worker, bool unchoke)
 		mailbox_wake(&w->mailbox);
 }
 
-bool worker_pool_meet(struct worker *worker, int torrent,
+/* Another worker that talks to this peer, or NULL. */
+static struct slot *find_peer_locked(struct worker_pool *pool,
+	const struct slot *mine, int torrent,
+	const uint8_t peer_id[PEER_ID_SIZE])
+{
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (slot != mine && slot->met && !slot->leaving &&
+			slot->torrent == torrent &&
+			memcmp(slot->peer_id, peer_id, PEER_ID_SIZE) == 0)
+			return slot;
+	}
+	return NULL;
+}
+
+static enum meeting decide(const struct worker *worker,
+	const struct slot *other, const uint8_t peer_id[PEER_ID_SIZE],
+	bool dialled)
+{
+	bool ours_larger =
+		memcmp(worker->session->peer_id, peer_id, PEER_ID_SIZE) > 0;
+
+	if (other->dialled != dialled)
+		return dialled == ours_larger ? MEETING_STAYS : MEETING_GOES;
+	return dialled ? MEETING_GOES : MEETING_UNDECIDED;
+}
+
+enum meeting worker_pool_meet(struct worker *worker, int torrent,
 	const uint8_t peer_id[PEER_ID_SIZE], bool dialled)
 {
 	struct worker_pool *pool = worker->pool;
 	struct slot *mine = &pool->slots[worker->index];
-	bool stays = true;
+	enum meeting meeting = MEETING_STAYS;
 
 	pthread_mutex_lock(&pool->lock);
-	for (unsigned i = 0; i < pool->started && stays; i++) {
-		struct slot *other = &pool->slots[i];
-		if (other == mine || !other->met || other->leaving ||
-			other->torrent != torrent ||
-			memcmp(other->peer_id, peer_id, PEER_ID_SIZE) != 0)
-			continue;
-		bool ours_larger = memcmp(worker->session->peer_id, peer_id,
-					   PEER_ID_SIZE) > 0;
-		if (other->dialled != dialled && dialled == ours_larger)
+	struct slot *other = find_peer_locked(pool, mine, torrent, peer_id);
+	if (other)
+		meeting = decide(worker, other, peer_id, dialled);
+	mine->awaits = meeting == MEETING_UNDECIDED ? other : NULL;
+	if (meeting == MEETING_STAYS) {
+		if (other)
 			ask_to_leave_locked(other, LETTER_DUPLICATE);
-		else
-			stays = false;
-	}
-	if (stays) {
 		mine->met = true;
 		mine->dialled = dialled;
 		mine->torrent = torrent;
@@ -464,5 +497,5 @@ bool worker_pool_meet(struct worker *worker, int torrent,
 		worker->met = true;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return stays;
+	return meeting;
 }
