@@ -168,6 +168,22 @@ static size_t files_on_disk(const struct metainfo *m)
 	return count;
 }
 
+static void tell_metadata(struct session_torrent *st)
+{
+	const struct metainfo *m = st->m;
+
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_METADATA,
+			.metadata = {.pieces = m->piece_count,
+				.piece_length = m->piece_length,
+				.length = m->length,
+				.files = m->file_count,
+				.files_on_disk = files_on_disk(m),
+				.selected = st->selection.files,
+				.selected_files = st->selection.file_count,
+				.selected_length = st->selection.length}});
+}
+
 bool inventory_take(struct session_torrent *st)
 {
 	const struct metainfo *m = st->m;
@@ -181,16 +197,7 @@ bool inventory_take(struct session_torrent *st)
 		session_torrent_fail(st, &err);
 		goto out;
 	}
-	session_torrent_emit(st,
-		&(struct event){.kind = EVENT_METADATA,
-			.metadata = {.pieces = m->piece_count,
-				.piece_length = m->piece_length,
-				.length = m->length,
-				.files = m->file_count,
-				.files_on_disk = files_on_disk(m),
-				.selected = st->selection.files,
-				.selected_files = st->selection.file_count,
-				.selected_length = st->selection.length}});
+	tell_metadata(st);
 	if (storage_parts_warning(st->storage)[0])
 		session_torrent_warn(st, "%s; doing without it",
 			storage_parts_warning(st->storage));
@@ -199,9 +206,7 @@ bool inventory_take(struct session_torrent *st)
 	storage_remember(st->storage); /* a change from now on counts */
 	if (st->mode == SESSION_LEECH)
 		load_resume(st, wanted, good);
-	if (!hash_content(st, wanted, good))
-		goto out;
-	if (atomic_load(&st->stop_check))
+	if (!hash_content(st, wanted, good) || atomic_load(&st->stop_check))
 		goto out;
 	if (st->mode == SESSION_LEECH &&
 		!storage_adopt_parts(st->storage, good, &err)) {

@@ -455,6 +455,47 @@ static void tell_coordinator(
 	(void)peer_queue_push(t->worker->session->queue, &c);
 }
 
+/* From where the conversation has begun to its end, but for closing the stream.
+ * `said`: as below. */
+static struct worker_result talk_to_the_end(struct talk *t,
+	const struct candidate *candidate, const struct greeting *g,
+	struct buffer *said)
+{
+	const struct session_context *s = t->worker->session;
+	struct talk_end end = {PEER_END_CLOSED, "out of memory"};
+
+	intake_begin(&t->intake, &t->conversation, s->blocks);
+	outgoing_begin(&t->outgoing, t->st, &t->conversation,
+		t->worker->mailbox.wake_fd);
+	if (!said)
+		tell_peer(t, candidate, &g->theirs, PEER_CONNECTED, "");
+	if (t->dialled)
+		tell_coordinator(t, candidate);
+
+	bool ready = !said ||
+		intake_replay(
+			&t->intake, (struct span){said->bytes, said->len});
+	if (said)
+		buffer_finish(said);
+	if (ready)
+		end = converse(t);
+
+	swarm_members_remove(s->members, t->worker->index);
+	struct worker_result result = {
+		.ended = end.ended,
+		.torrent = g->torrent,
+		.got_data = t->conversation.asking.payload > 0,
+		.listen_port = t->conversation.extensions.theirs.port,
+	};
+	tell_peer(t, candidate, &g->theirs, PEER_CLOSED, end.reason);
+	flush(t, clock_ms());
+	end_asking(t);
+	outgoing_end(&t->outgoing);
+	intake_end(&t->intake);
+	conversation_end(&t->conversation);
+	return result;
+}
+
 /* `said`: what the peer has sent since, while the metadata was fetched, and is
  * taken over; NULL: it was not. */
 static struct worker_result talk_after_greeting(struct worker *worker,
@@ -485,36 +526,8 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.told_nothing = said != NULL,
 	};
 
-	if (conversation_begin(&t.conversation, &start, clock_ms())) {
-		intake_begin(&t.intake, &t.conversation, s->blocks);
-		outgoing_begin(&t.outgoing, t.st, &t.conversation,
-			worker->mailbox.wake_fd);
-		if (!said)
-			tell_peer(
-				&t, candidate, &g->theirs, PEER_CONNECTED, "");
-		if (candidate->socket < 0)
-			tell_coordinator(&t, candidate);
-
-		bool ready = !said ||
-			intake_replay(&t.intake,
-				(struct span){said->bytes, said->len});
-		if (said)
-			buffer_finish(said);
-		struct talk_end end = ready
-			? converse(&t)
-			: (struct talk_end){PEER_END_CLOSED, "out of memory"};
-
-		swarm_members_remove(s->members, worker->index);
-		result.ended = end.ended;
-		result.got_data = t.conversation.asking.payload > 0;
-		result.listen_port = t.conversation.extensions.theirs.port;
-		tell_peer(&t, candidate, &g->theirs, PEER_CLOSED, end.reason);
-		flush(&t, clock_ms());
-		end_asking(&t);
-		outgoing_end(&t.outgoing);
-		intake_end(&t.intake);
-		conversation_end(&t.conversation);
-	}
+	if (conversation_begin(&t.conversation, &start, clock_ms()))
+		result = talk_to_the_end(&t, candidate, g, said);
 	stream_close(&t.stream);
 	return result;
 }
