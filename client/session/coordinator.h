@@ -10,7 +10,7 @@ struct session_context;
 struct worker_pool;
 
 /* The thread that pulls peers off the queue and hands them to workers, keeps
- * the book of addresses, decides with the choker whom we upload to, and once a
+ * the book of addresses, decides with the choker whom we upload to, and twice a
  * second looks after each torrent: progress, trouble on disk, whether it has
  * seeded enough. */
 struct coordinator;

@@ -385,8 +385,12 @@ static void *watch_stop(void *arg)
 {
 	struct session *s = arg;
 	struct pollfd stopped = {.fd = s->stopped_fd, .events = POLLIN};
+	int ended;
 
-	if (poll(&stopped, 1, STOP_MS) == 0) {
+	/* One of the two signals may be taken by this thread. */
+	while ((ended = poll(&stopped, 1, STOP_MS)) < 0 && errno == EINTR)
+		;
+	if (ended == 0) {
 		log_last_words("stopping: the disk, or who reads the output, "
 			       "does not answer; what is not saved is checked "
 			       "the next time");

@@ -92,7 +92,7 @@ bool storage_adopt_parts(
 void storage_drop_parts(struct storage *s);
 
 /* Are the open files and the root still where we opened them (not unlinked,
- * not replaced, not cut)?  A few fstats; called once a second in a leech, so
+ * not replaced, not cut)?  A few fstats; called twice a second in a leech, so
  * that data does not go into a file that nobody can find any more. */
 bool storage_still_there(struct storage *s, struct error *err);
 
