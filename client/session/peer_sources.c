@@ -42,7 +42,8 @@ static void fill_announce(void *arg, struct announce *a)
 		: torrent_wanted_bytes(st->torrent) -
 			torrent_have_bytes(st->torrent);
 	a->partial_seed = st->state == STATE_SEEDING &&
-		st->mode == SESSION_LEECH && !torrent_whole(st->torrent);
+		!torrent_whole(st->torrent) &&
+		(st->mode != SESSION_LEECH || torrent_complete(st->torrent));
 	a->numwant = NUMWANT;
 	/* A seed has no use for others: who names a number may be given them
 	 * to make it up. */

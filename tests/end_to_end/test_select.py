@@ -205,6 +205,22 @@ def test_seed_partial_shares_the_pieces_at_the_edges_too(lab, shared):
     assert shared.parts(out).is_file()
 
 
+@pytest.mark.slow
+def test_trackers_are_told_who_wants_no_more_and_has_not_all(lab):
+    """BEP 21: in the regular announces, the first of which comes after a minute."""
+    trackers = [lab.http_tracker(interval=60) for _ in range(3)]
+    parts, rest, whole = (Shared(lab, announce=t.url) for t in trackers)
+    leech = lab.leech(parts.torrent, lab.path("out"), "--select", "4", peers=[lab.seeder(parts.torrent, parts.data)], stay=True)
+    leech.wait_complete()
+    assert leech.terminate() == 0
+    lab.leech(parts.torrent, lab.path("out"), "--select", "4", stay=True)
+    lab.client("seed", rest.torrent.path, "--file", lab.path("out/tree"), "--partial")
+    lab.client("seed", whole.torrent.path, "--file", whole.content)
+    for tracker in trackers[:2]:
+        tracker.wait_for("paused", timeout=80)
+    assert trackers[2].wait_for("", timeout=80).number("left") == 0
+
+
 def test_who_has_only_what_is_not_selected_is_left_alone(lab, shared):
     needed = shared.pieces(4)
     others = set(range(shared.torrent.piece_count)) - needed
