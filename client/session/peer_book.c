@@ -1,16 +1,10 @@
-#define HASH_NONFATAL_OOM 1
-
 #include "client/session/peer_book.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
-#include <utlist.h>
-#include <xxhash.h>
 
-#include "client/session/due_heap.h"
 #include "client/session/host_book.h"
 #include "client/session/peer_priority.h"
+#include "client/session/peer_shelf.h"
 
 /* How long an address waits. */
 enum {
@@ -34,47 +28,14 @@ enum {
 	/* Of one torrent's book, peers and the DHT may fill so much: the rest
 	 * is for those that cannot be flooded as easily. */
 	GOSSIP_MAX = PEER_BOOK_MAX / 4 * 3,
-	FIRST_SLOTS = 16,
 	/* 5 s doubled so often is more than an hour. */
-	FAILURES_COUNTED = 10,
+	DOUBLINGS_MAX = 10,
 };
 
-enum rank {
-	RANK_USER,   /* named by the user */
-	RANK_PROVEN, /* gave data */
-	RANK_FRESH,  /* never tried */
-	RANK_TRIED,
-	RANKS,
-};
-
-struct entry {
-	struct due_item due; /* first: entry_of() */
-	struct endpoint address;
-	struct host *host;
-	enum rank rank;
-	unsigned failures; /* in a row */
-	bool connected;    /* or being dialled; then in no heap and no list */
-	bool charged;      /* its host, for this dial */
-	bool ourselves;
-	bool guilty;    /* of bad data, itself */
-	bool duplicate; /* when last dialled, it was connected already */
-	uint64_t dialled_ms;
-	struct entry *prev, *next; /* in a list of `evictable` */
-	UT_hash_handle hh;
-};
-
-/* One torrent's addresses. */
-struct shelf {
+/* What it knows of one torrent. */
+struct chapter {
 	enum peer_book_wanted wanted;
-	struct entry *by_address;
-	size_t count;
-	struct due_heap heaps[RANKS];
-	/* RANK_TRIED by failures, the longest waiting first. */
-	struct entry *evictable[FAILURES_COUNTED + 1];
-	/* Of the heaps: each has room for all, so that an entry can change its
-	 * rank at any time. */
-	size_t capacity;
-	struct due_item **slots;
+	struct peer_shelf shelf;
 };
 
 /* How others see us, by one family of addresses. */
@@ -86,31 +47,29 @@ struct mirror {
 
 struct peer_book {
 	struct mirror mirrors[2]; /* IPv6, IPv4 */
-	uint64_t seed;
-	uint64_t order; /* of the next entry */
 	size_t torrents;
 	size_t turn; /* the torrent whose turn it is */
 	struct host_book *hosts;
-	struct shelf *shelves[];
+	struct chapter *chapters[];
 };
 
 struct peer_book *peer_book_create(size_t torrents, uint64_t seed)
 {
 	struct peer_book *b =
-		calloc(1, sizeof(*b) + torrents * sizeof(b->shelves[0]));
+		calloc(1, sizeof(*b) + torrents * sizeof(b->chapters[0]));
 
 	if (!b)
 		return NULL;
-	b->seed = seed;
 	b->torrents = torrents;
 	b->hosts = host_book_create(seed);
 	if (!b->hosts)
 		goto fail;
 	for (size_t i = 0; i < torrents; i++) {
-		struct shelf *s = b->shelves[i] = calloc(1, sizeof(*s));
-		if (!s)
+		struct chapter *c = b->chapters[i] = calloc(1, sizeof(*c));
+		if (!c)
 			goto fail;
-		s->wanted = PEER_BOOK_ALL;
+		c->wanted = PEER_BOOK_ALL;
+		peer_shelf_init(&c->shelf, b->hosts, seed);
 	}
 	return b;
 
@@ -119,182 +78,47 @@ fail:
 	return NULL;
 }
 
-static void shelf_destroy(struct shelf *s)
-{
-	struct entry *e, *next;
-
-	if (!s)
-		return;
-	HASH_ITER(hh, s->by_address, e, next)
-	{
-		HASH_DEL(s->by_address, e);
-		free(e);
-	}
-	free(s->slots);
-	free(s);
-}
-
 void peer_book_destroy(struct peer_book *b)
 {
 	if (!b)
 		return;
-	for (size_t i = 0; i < b->torrents; i++)
-		shelf_destroy(b->shelves[i]);
+	for (size_t i = 0; i < b->torrents; i++) {
+		if (b->chapters[i])
+			peer_shelf_finish(&b->chapters[i]->shelf);
+		free(b->chapters[i]);
+	}
 	host_book_destroy(b->hosts);
 	free(b);
 }
 
 /* NULL for a torrent that is not known: an accepted peer may not have got as
  * far as naming one. */
-static struct shelf *shelf_of(const struct peer_book *b, int torrent)
+static struct chapter *chapter_of(const struct peer_book *b, int torrent)
 {
 	if (torrent < 0 || (size_t)torrent >= b->torrents)
 		return NULL;
-	return b->shelves[torrent];
+	return b->chapters[torrent];
 }
 
-static struct entry *entry_of(struct due_item *due)
-{
-	return (struct entry *)(void *)due;
-}
-
-static struct entry **evictable_list(struct shelf *s, const struct entry *e)
-{
-	return &s->evictable[e->failures < FAILURES_COUNTED ? e->failures
-							    : FAILURES_COUNTED];
-}
-
-/* Let it wait until it is due; or take it out, before its rank or failures
- * change. */
-static void put_down(struct shelf *s, struct entry *e)
-{
-	due_heap_add(&s->heaps[e->rank], &e->due);
-	if (e->rank == RANK_TRIED) {
-		struct entry **list = evictable_list(s, e);
-		DL_APPEND(*list, e);
-	}
-}
-
-static void pick_up(struct shelf *s, struct entry *e)
-{
-	due_heap_remove(&s->heaps[e->rank], &e->due);
-	if (e->rank == RANK_TRIED) {
-		struct entry **list = evictable_list(s, e);
-		DL_DELETE(*list, e);
-	}
-}
-
-_Static_assert(sizeof(struct endpoint) == 18, "is hashed: no padding");
-
-static unsigned hash_of(const struct peer_book *b, const struct endpoint *e)
-{
-	uint64_t hash = XXH3_64bits_withSeed(e, sizeof(*e), b->seed);
-
-	return (unsigned)(hash ^ hash >> 32);
-}
-
-static struct entry *find(const struct peer_book *b, const struct shelf *s,
-	const struct endpoint *address)
-{
-	struct entry *e;
-
-	HASH_FIND_BYHASHVALUE(hh, s->by_address, address, sizeof(*address),
-		hash_of(b, address), e);
-	return e;
-}
-
-/* The longest-failing one makes room; false: nobody can. */
-static bool evict(struct peer_book *b, struct shelf *s)
-{
-	for (size_t i = FAILURES_COUNTED + 1; i-- > 0;) {
-		struct entry *e = s->evictable[i];
-
-		if (!e)
-			continue;
-		pick_up(s, e);
-		HASH_DEL(s->by_address, e);
-		host_book_release(b->hosts, e->host);
-		free(e);
-		s->count--;
-		return true;
-	}
-	return false;
-}
-
-/* Room in the heaps for one more entry.  A torrent may have thousands of
- * addresses, but most of many torrents have few. */
-static bool grow(struct shelf *s)
-{
-	if (s->count < s->capacity)
-		return true;
-
-	size_t capacity = s->capacity == 0 ? FIRST_SLOTS : 2 * s->capacity;
-	struct due_item **slots = calloc(RANKS * capacity, sizeof(*slots));
-	if (!slots)
-		return false;
-	for (size_t rank = 0; rank < RANKS; rank++) {
-		struct due_heap *heap = &s->heaps[rank];
-		struct due_item **items = slots + rank * capacity;
-
-		if (heap->count > 0)
-			memcpy(items, heap->items,
-				heap->count * sizeof(*items));
-		heap->items = items;
-	}
-	free(s->slots);
-	s->slots = slots;
-	s->capacity = capacity;
-	return true;
-}
-
-/* A new entry, still in no heap.  NULL: no room or no memory. */
-static struct entry *add(struct peer_book *b, struct shelf *s,
-	const struct endpoint *address, enum rank rank, size_t most)
-{
-	if ((s->count >= most && !evict(b, s)) || !grow(s))
-		return NULL;
-
-	struct entry *e = calloc(1, sizeof(*e));
-	if (!e)
-		return NULL;
-	e->address = *address;
-	e->rank = rank;
-	e->due.order = b->order++;
-	e->host = host_book_hold(b->hosts, address);
-	if (!e->host)
-		goto fail;
-	HASH_ADD_BYHASHVALUE(hh, s->by_address, address, sizeof(e->address),
-		hash_of(b, address), e);
-	if (!e->hh.tbl) /* out of memory */
-		goto fail;
-	s->count++;
-	return e;
-
-fail:
-	if (e->host)
-		host_book_release(b->hosts, e->host);
-	free(e);
-	return NULL;
-}
-
-static void user_named(struct shelf *s, struct entry *e, uint64_t now_ms)
+static void user_named(
+	struct peer_shelf *s, struct peer_entry *e, uint64_t now_ms)
 {
 	if (e->ourselves)
 		return;
 	if (!e->connected)
-		pick_up(s, e);
+		peer_shelf_pick_up(s, e);
 	e->rank = RANK_USER;
 	e->failures = 0;
 	e->due.due_ms = now_ms;
 	if (!e->connected)
-		put_down(s, e);
+		peer_shelf_put_down(s, e);
 }
 
 /* Those never tried, heard of within so long, are dialled in the order of their
  * priority, and others after them, so that nobody waits for ever. */
 enum { PRIORITY_MS = 60 * 1000 };
 
-static void set_priority(const struct peer_book *b, struct entry *e)
+static void set_priority(const struct peer_book *b, struct peer_entry *e)
 {
 	const struct mirror *m = &b->mirrors[endpoint_is_v4(&e->address)];
 
@@ -317,14 +141,15 @@ void peer_book_seen_as(struct peer_book *b, const struct endpoint *ours,
 		return;
 	m->ours = *ours;
 	for (size_t i = 0; i < b->torrents; i++) {
-		struct shelf *s = b->shelves[i];
+		struct peer_shelf *s = &b->chapters[i]->shelf;
+		struct peer_entry *e = NULL;
 
-		for (struct entry *e = s->by_address; e; e = e->hh.next) {
+		while ((e = peer_shelf_next(s, e)) != NULL) {
 			if (e->connected || e->rank != RANK_FRESH)
 				continue;
-			pick_up(s, e);
+			peer_shelf_pick_up(s, e);
 			set_priority(b, e);
-			put_down(s, e);
+			peer_shelf_put_down(s, e);
 		}
 	}
 }
@@ -333,44 +158,45 @@ void peer_book_heard(struct peer_book *b, int torrent,
 	const struct endpoint *address, enum candidate_source source,
 	uint64_t now_ms)
 {
-	struct shelf *s = shelf_of(b, torrent);
+	struct chapter *c = chapter_of(b, torrent);
 	bool user = source == FROM_USER;
 	bool gossip = source == FROM_PEX || source == FROM_DHT;
 
-	if (!s || !endpoint_dialable(address) ||
+	if (!c || !endpoint_dialable(address) ||
 		host_book_banned(b->hosts, address, now_ms))
 		return;
 
-	struct entry *e = find(b, s, address);
+	struct peer_shelf *s = &c->shelf;
+	struct peer_entry *e = peer_shelf_find(s, address);
 	if (e && user)
 		user_named(s, e, now_ms);
 	if (e)
 		return;
 
-	e = add(b, s, address, user ? RANK_USER : RANK_FRESH,
+	e = peer_shelf_add(s, address, user ? RANK_USER : RANK_FRESH,
 		gossip ? GOSSIP_MAX : PEER_BOOK_MAX);
 	if (!e)
 		return;
 	e->due.due_ms = now_ms;
 	set_priority(b, e);
-	put_down(s, e);
+	peer_shelf_put_down(s, e);
 }
 
 /* Whom we have reason to believe in is not held back for what others say of
  * addresses at the same IP. */
-static bool is_trusted(const struct entry *e)
+static bool is_trusted(const struct peer_entry *e)
 {
 	return !e->guilty && (e->rank == RANK_USER || e->rank == RANK_PROVEN);
 }
 
-static uint64_t dialable_ms(const struct entry *e)
+static uint64_t dialable_ms(const struct peer_entry *e)
 {
 	return is_trusted(e) ? 0 : host_dialable_ms(e->host);
 }
 
-static bool is_wanted(const struct shelf *s, enum rank rank)
+static bool is_wanted(const struct chapter *c, enum peer_rank rank)
 {
-	switch (s->wanted) {
+	switch (c->wanted) {
 	case PEER_BOOK_NOBODY:
 		return false;
 	case PEER_BOOK_ALL:
@@ -383,53 +209,52 @@ static bool is_wanted(const struct shelf *s, enum rank rank)
 
 /* The first of a rank that may be dialled now, or NULL.  Those whose host has
  * to wait are put off until it need not: each at most once in HOST_DIAL_MS. */
-static struct entry *first_due(struct shelf *s, enum rank rank, uint64_t now_ms)
+static struct peer_entry *first_due(
+	struct chapter *c, enum peer_rank rank, uint64_t now_ms)
 {
-	struct due_heap *heap = &s->heaps[rank];
-
-	if (!is_wanted(s, rank))
+	if (!is_wanted(c, rank))
 		return NULL;
 	for (;;) {
-		struct due_item *first = due_heap_first(heap);
-		if (!first || first->due_ms > now_ms)
+		struct peer_entry *e = peer_shelf_first(&c->shelf, rank);
+		if (!e || e->due.due_ms > now_ms)
 			return NULL;
 
-		uint64_t wait_until_ms = dialable_ms(entry_of(first));
+		uint64_t wait_until_ms = dialable_ms(e);
 		if (wait_until_ms <= now_ms)
-			return entry_of(first);
-		first->due_ms = wait_until_ms;
-		due_heap_moved(heap, first);
+			return e;
+		peer_shelf_put_off(&c->shelf, e, wait_until_ms);
 	}
 }
 
-static struct entry *shelf_next(struct shelf *s, uint64_t now_ms)
+static struct peer_entry *next_due(struct chapter *c, uint64_t now_ms)
 {
-	struct entry *e = first_due(s, RANK_USER, now_ms);
+	struct peer_entry *e = first_due(c, RANK_USER, now_ms);
 
 	if (!e)
-		e = first_due(s, RANK_PROVEN, now_ms);
+		e = first_due(c, RANK_PROVEN, now_ms);
 	if (e)
 		return e;
 
 	/* The fresh and the tried share: a flood of either cannot keep the
 	 * other waiting. */
-	struct entry *fresh = first_due(s, RANK_FRESH, now_ms);
-	struct entry *tried = first_due(s, RANK_TRIED, now_ms);
+	struct peer_entry *fresh = first_due(c, RANK_FRESH, now_ms);
+	struct peer_entry *tried = first_due(c, RANK_TRIED, now_ms);
 	if (!fresh || !tried)
 		return fresh ? fresh : tried;
 	return fresh->due.due_ms <= tried->due.due_ms ? fresh : tried;
 }
 
 /* When somebody falls due. */
-static uint64_t shelf_next_ms(const struct shelf *s)
+static uint64_t next_due_ms(const struct chapter *c)
 {
 	uint64_t next_ms = never_ms;
 
-	for (enum rank rank = 0; rank < RANKS; rank++) {
-		const struct due_item *first = due_heap_first(&s->heaps[rank]);
+	for (enum peer_rank rank = 0; rank < RANKS; rank++) {
+		const struct peer_entry *first =
+			peer_shelf_first(&c->shelf, rank);
 
-		if (first && is_wanted(s, rank) && first->due_ms < next_ms)
-			next_ms = first->due_ms;
+		if (first && is_wanted(c, rank) && first->due.due_ms < next_ms)
+			next_ms = first->due.due_ms;
 	}
 	return next_ms;
 }
@@ -441,15 +266,15 @@ bool peer_book_next(struct peer_book *b, uint64_t now_ms, int *ret_torrent,
 
 	for (size_t i = 0; i < b->torrents; i++) {
 		size_t torrent = (b->turn + i) % b->torrents;
-		struct shelf *s = b->shelves[torrent];
-		struct entry *e = shelf_next(s, now_ms);
+		struct chapter *c = b->chapters[torrent];
+		struct peer_entry *e = next_due(c, now_ms);
 
 		if (!e) {
-			uint64_t at_ms = shelf_next_ms(s);
+			uint64_t at_ms = next_due_ms(c);
 			next_ms = at_ms < next_ms ? at_ms : next_ms;
 			continue;
 		}
-		pick_up(s, e);
+		peer_shelf_pick_up(&c->shelf, e);
 		e->connected = true;
 		e->dialled_ms = now_ms;
 		e->charged = !is_trusted(e);
@@ -468,13 +293,13 @@ bool peer_book_next(struct peer_book *b, uint64_t now_ms, int *ret_torrent,
 bool peer_book_due(const struct peer_book *b, uint64_t now_ms)
 {
 	for (size_t i = 0; i < b->torrents; i++) {
-		if (shelf_next(b->shelves[i], now_ms))
+		if (next_due(b->chapters[i], now_ms))
 			return true;
 	}
 	return false;
 }
 
-static void refund(struct entry *e)
+static void refund(struct peer_entry *e)
 {
 	if (e->charged)
 		host_refund(e->host);
@@ -484,14 +309,14 @@ static void refund(struct entry *e)
 void peer_book_connected(
 	struct peer_book *b, int torrent, const struct endpoint *address)
 {
-	const struct shelf *s = shelf_of(b, torrent);
-	struct entry *e = s ? find(b, s, address) : NULL;
+	const struct chapter *c = chapter_of(b, torrent);
+	struct peer_entry *e = c ? peer_shelf_find(&c->shelf, address) : NULL;
 
 	if (e && e->connected)
 		refund(e);
 }
 
-static uint64_t max_backoff_ms(enum rank rank)
+static uint64_t max_backoff_ms(enum peer_rank rank)
 {
 	switch (rank) {
 	case RANK_USER:
@@ -506,23 +331,23 @@ static uint64_t max_backoff_ms(enum rank rank)
 	return MAX_BACKOFF_MS;
 }
 
-static uint64_t backoff_ms(const struct entry *e)
+static uint64_t backoff_ms(const struct peer_entry *e)
 {
 	uint64_t most_ms = max_backoff_ms(e->rank);
 
-	if (e->failures > FAILURES_COUNTED)
+	if (e->failures > DOUBLINGS_MAX)
 		return most_ms;
 	uint64_t wait_ms = (uint64_t)FIRST_BACKOFF_MS << (e->failures - 1);
 	return wait_ms < most_ms ? wait_ms : most_ms;
 }
 
-static void lower_rank(struct entry *e)
+static void lower_rank(struct peer_entry *e)
 {
 	if (e->rank != RANK_USER)
 		e->rank = RANK_TRIED;
 }
 
-static void failed(struct entry *e, uint64_t now_ms)
+static void failed(struct peer_entry *e, uint64_t now_ms)
 {
 	e->failures++;
 	if (e->rank == RANK_PROVEN && e->failures > PROVEN_MAX_FAILURES)
@@ -531,7 +356,7 @@ static void failed(struct entry *e, uint64_t now_ms)
 }
 
 /* It is due now, but for the ban of its host. */
-static void find_guilty(struct entry *e, uint64_t now_ms)
+static void find_guilty(struct peer_entry *e, uint64_t now_ms)
 {
 	e->guilty = true;
 	lower_rank(e);
@@ -539,7 +364,8 @@ static void find_guilty(struct entry *e, uint64_t now_ms)
 }
 
 /* What follows from how it ended: rank, failures, and when it is due. */
-static void judge(struct entry *e, const struct candidate *c, uint64_t now_ms)
+static void judge(
+	struct peer_entry *e, const struct candidate *c, uint64_t now_ms)
 {
 	bool was_there = c->ended != PEER_END_UNREACHABLE &&
 		c->ended != PEER_END_NO_HANDSHAKE;
@@ -612,7 +438,7 @@ static bool left_in_peace(enum peer_end ended)
 /* Somebody came to us and is gone: where it listens is worth knowing.  But it
  * only says so: an address that we know already, which may be another peer's
  * behind the same IP, is not judged by a visitor's faults. */
-static void visitor_left(struct peer_book *b, struct shelf *s,
+static void visitor_left(struct peer_book *b, struct peer_shelf *s,
 	const struct candidate *c, uint64_t now_ms)
 {
 	struct endpoint address = c->address;
@@ -622,7 +448,7 @@ static void visitor_left(struct peer_book *b, struct shelf *s,
 		host_book_banned(b->hosts, &address, now_ms))
 		return;
 
-	struct entry *e = find(b, s, &address);
+	struct peer_entry *e = peer_shelf_find(s, &address);
 	/* The dials that found it connected already found this visitor: now
 	 * nothing is in their way. */
 	bool ours_to_dial = e && e->duplicate && !e->connected;
@@ -630,38 +456,39 @@ static void visitor_left(struct peer_book *b, struct shelf *s,
 		(e->connected || e->ourselves || !c->got_data))
 		return;
 	if (e)
-		pick_up(s, e);
+		peer_shelf_pick_up(s, e);
 	else
-		e = add(b, s, &address, RANK_TRIED, GOSSIP_MAX);
+		e = peer_shelf_add(s, &address, RANK_TRIED, GOSSIP_MAX);
 	if (!e)
 		return;
 	judge(e, c, now_ms);
-	put_down(s, e);
+	peer_shelf_put_down(s, e);
 }
 
 void peer_book_ended(
 	struct peer_book *b, const struct candidate *c, uint64_t now_ms)
 {
-	struct shelf *s = shelf_of(b, c->torrent);
+	struct chapter *chapter = chapter_of(b, c->torrent);
 
 	/* Usually it was told of before the worker ended. */
 	if (c->ended == PEER_END_CORRUPT &&
 		!host_book_banned(b->hosts, &c->address, now_ms))
 		host_book_ban(b->hosts, &c->address, now_ms);
-	if (!s)
+	if (!chapter)
 		return;
+	struct peer_shelf *s = &chapter->shelf;
 	if (!c->dialled) {
 		visitor_left(b, s, c, now_ms);
 		return;
 	}
 
-	struct entry *e = find(b, s, &c->address);
+	struct peer_entry *e = peer_shelf_find(s, &c->address);
 	if (!e || !e->connected)
 		return;
 	judge(e, c, now_ms);
 	e->connected = false;
 	e->charged = false;
-	put_down(s, e);
+	peer_shelf_put_down(s, e);
 }
 
 bool peer_book_welcome(
@@ -674,15 +501,15 @@ bool peer_book_ban(
 	struct peer_book *b, const struct endpoint *address, uint64_t now_ms)
 {
 	for (size_t i = 0; i < b->torrents; i++) {
-		struct shelf *s = b->shelves[i];
-		struct entry *e = find(b, s, address);
+		struct peer_shelf *s = &b->chapters[i]->shelf;
+		struct peer_entry *e = peer_shelf_find(s, address);
 
 		/* If it is connected, its end will tell. */
 		if (!e || e->connected || e->ourselves)
 			continue;
-		pick_up(s, e);
+		peer_shelf_pick_up(s, e);
 		find_guilty(e, now_ms);
-		put_down(s, e);
+		peer_shelf_put_down(s, e);
 	}
 	return host_book_ban(b->hosts, address, now_ms) >= HOST_LIARS_MAX;
 }
@@ -690,22 +517,17 @@ bool peer_book_ban(
 void peer_book_want(
 	struct peer_book *b, int torrent, enum peer_book_wanted wanted)
 {
-	shelf_of(b, torrent)->wanted = wanted;
+	chapter_of(b, torrent)->wanted = wanted;
 }
 
 size_t peer_book_count(const struct peer_book *b, int torrent)
 {
-	const struct shelf *s = shelf_of(b, torrent);
+	const struct chapter *c = chapter_of(b, torrent);
+	const struct peer_entry *e = NULL;
 	size_t count = 0;
 
-	for (size_t rank = 0; s && rank < RANKS; rank++) {
-		for (size_t i = 0; i < s->heaps[rank].count; i++) {
-			const struct entry *e =
-				entry_of(s->heaps[rank].items[i]);
-			count += !e->ourselves &&
-				(is_trusted(e) ||
-					host_unbanned_ms(e->host) == 0);
-		}
-	}
+	while (c && (e = peer_shelf_next(&c->shelf, e)) != NULL)
+		count += !e->connected && !e->ourselves &&
+			(is_trusted(e) || host_unbanned_ms(e->host) == 0);
 	return count;
 }
