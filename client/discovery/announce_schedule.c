@@ -63,6 +63,7 @@ struct announce_schedule {
 	uint64_t due_ms;    /* the next regular announce */
 	uint64_t hungry_ms; /* the same when we are hungry, ... */
 	uint64_t others_ms; /* ... to a tracker that does not know us */
+	bool one_at_a_time;
 	bool hungry;
 	bool count_wanted;
 	bool completed;
@@ -130,6 +131,11 @@ struct announce_schedule *announce_schedule_create(
 
 void announce_schedule_destroy(struct announce_schedule *s) { free(s); }
 
+void announce_schedule_one_at_a_time(struct announce_schedule *s)
+{
+	s->one_at_a_time = true;
+}
+
 /* When the limits on all announces together allow the next one. */
 static uint64_t allowed_ms(const struct announce_schedule *s)
 {
@@ -177,17 +183,41 @@ static bool goes_before(const struct announce_schedule *s,
 		a->answered_ms < b->answered_ms;
 }
 
+/* Of those who know us; NULL: nobody does. */
+static struct tracker *answered_last(struct announce_schedule *s)
+{
+	struct tracker *last = NULL;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct tracker *t = &s->trackers[i];
+
+		if (t->knows_us &&
+			(last == NULL || t->answered_ms > last->answered_ms))
+			last = t;
+	}
+	return last;
+}
+
+/* The only one that may be asked; NULL: any. */
+static const struct tracker *only_one(struct announce_schedule *s)
+{
+	const struct tracker *t = s->one_at_a_time ? answered_last(s) : NULL;
+
+	return t != NULL && t->failures == 0 ? t : NULL;
+}
+
 /* The tracker whom the regular announce is to ask, and when. */
 static struct choice next_regular(struct announce_schedule *s, uint64_t now_ms)
 {
 	uint64_t free_ms = later(overtaken_ms(s), now_ms);
+	const struct tracker *only = only_one(s);
 	struct choice best = {.at_ms = NEVER};
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct tracker *t = &s->trackers[i];
 		uint64_t at = later(regular_ms(s, t), free_ms);
 
-		if (t->under_way)
+		if (t->under_way || (only != NULL && t != only))
 			continue;
 		if (at < best.at_ms ||
 			(best.tracker != NULL && at == best.at_ms &&
@@ -211,21 +241,6 @@ static struct choice next_completed(
 			best = (struct choice){t, at, false};
 	}
 	return best;
-}
-
-/* Of those who know us; NULL: nobody does. */
-static struct tracker *answered_last(struct announce_schedule *s)
-{
-	struct tracker *last = NULL;
-
-	for (size_t i = 0; i < s->count; i++) {
-		struct tracker *t = &s->trackers[i];
-
-		if (t->knows_us &&
-			(last == NULL || t->answered_ms > last->answered_ms))
-			last = t;
-	}
-	return last;
 }
 
 /* The tracker whose counts are wanted, if they can be had. */
@@ -351,7 +366,8 @@ enum announce_schedule_step announce_schedule_next(
 {
 	if (s->stopping)
 		return next_stopping(s, now_ms, ret);
-	if (s->under_way == ANNOUNCE_SCHEDULE_AT_ONCE)
+	if (s->under_way ==
+		(s->one_at_a_time ? 1 : ANNOUNCE_SCHEDULE_AT_ONCE))
 		return wait_until(NEVER, ret);
 
 	/* Of what is due, what comes first here goes first. */
@@ -413,6 +429,13 @@ static struct tracker *asked(struct announce_schedule *s, size_t tracker)
 	return t;
 }
 
+/* Nothing more is owed to it. */
+static void leave(struct tracker *t)
+{
+	t->knows_us = false;
+	t->owed_completed = false;
+}
+
 void announce_schedule_answered(struct announce_schedule *s, size_t tracker,
 	uint64_t now_ms, uint32_t interval_s, uint32_t min_interval_s,
 	bool counted)
@@ -437,8 +460,11 @@ void announce_schedule_answered(struct announce_schedule *s, size_t tracker,
 	if (counted)
 		t->counts_ms = now_ms + COUNT_AGE_MS;
 	now_known(s, t);
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; i < s->count; i++) {
 		s->trackers[i].turns = 0;
+		if (s->one_at_a_time && &s->trackers[i] != t)
+			leave(&s->trackers[i]);
+	}
 	move_to_front(s, t);
 }
 
@@ -461,8 +487,7 @@ void announce_schedule_failed(struct announce_schedule *s, size_t tracker,
 	t->failures++;
 	if (retry_s == UINT32_MAX) {
 		t->not_before_ms = NEVER;
-		t->knows_us = false;
-		t->owed_completed = false;
+		leave(t);
 		return;
 	}
 	t->not_before_ms = now_ms + retry_wait_s(t->failures, retry_s) * 1000;

@@ -48,6 +48,11 @@ struct announce_schedule *announce_schedule_create(
 /* NULL is allowed. */
 void announce_schedule_destroy(struct announce_schedule *s);
 
+/* From now on there is one tracker at a time, and another only when that one
+ * has failed: as a private torrent has it (BEP 27).  Who has been left so is
+ * not told of anything any more. */
+void announce_schedule_one_at_a_time(struct announce_schedule *s);
+
 enum announce_schedule_step {
 	ANNOUNCE_SCHEDULE_ASK,   /* `tracker`, now; then say how it went */
 	ANNOUNCE_SCHEDULE_COUNT, /* the same with a scrape */

@@ -460,6 +460,15 @@ struct announcer *announcer_start(const struct announcer_options *o)
 	return a;
 }
 
+void announcer_one_at_a_time(struct announcer *a)
+{
+	if (a == NULL)
+		return;
+	pthread_mutex_lock(&a->lock);
+	announce_schedule_one_at_a_time(a->schedule);
+	pthread_mutex_unlock(&a->lock);
+}
+
 void announcer_completed(struct announcer *a)
 {
 	if (a == NULL)

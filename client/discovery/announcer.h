@@ -54,6 +54,10 @@ struct announcer_options {
  * nothing.  A torrent without trackers has an announcer that does nothing. */
 struct announcer *announcer_start(const struct announcer_options *o);
 
+/* From now on one tracker at a time is used: the torrent is private (BEP 27;
+ * announce_schedule.h). */
+void announcer_one_at_a_time(struct announcer *a);
+
 /* The download is complete: announce `completed` now (only if it was started
  * incomplete: the caller sees to that). */
 void announcer_completed(struct announcer *a);

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "client/discovery/announcer.h"
 #include "client/discovery/host_lookup.h"
 #include "client/discovery/http_tracker.h"
 #include "client/discovery/peer_queue.h"
@@ -198,6 +199,8 @@ static void open_to_peers(struct session *s, struct session_torrent *st,
 {
 	if (!st->announcer)
 		peer_sources_track(&s->sources, st);
+	if (st->m->private) /* which a magnet link does not say */
+		announcer_one_at_a_time(st->announcer);
 	if (!session_torrent_advance(st, STATE_CHECKING, state))
 		return;
 	worker_pool_nudge(s->pool); /* some may wait for it */

@@ -18,8 +18,8 @@ def pair(lab):
     class Pair:
         content = lab.noise_file("source/thing", 300000)
 
-        def torrent(self, announce):
-            self.made = lab.torrent(self.content, announce=announce)
+        def torrent(self, announce, **kw):
+            self.made = lab.torrent(self.content, announce=announce, **kw)
             self.seeder = lab.seeder(self.made, self.content.read_bytes())
             return self.made
 
@@ -149,6 +149,20 @@ def test_a_tracker_that_knows_nobody_is_not_the_last_to_be_asked(lab, pair):
     finish_equal(lab.leech(torrent, lab.path("out")), pair.content, lab.path("out"), timeout=30)
     assert good.announces[0].time - empty.announces[0].time > 15
     assert [a.event for t in (empty, good) for a in t.announces if a.path == "/announce"] == 2 * ["started", "completed", "stopped"]
+
+
+@pytest.mark.slow
+def test_a_private_torrent_has_one_tracker_at_a_time(lab, pair):
+    """BEP 27: one that knows nobody is not left for another, and one that hangs is given up first."""
+    empty, unused, good = (lab.http_tracker() for _ in range(3))
+    bad = lab.http_tracker(answer=lambda a: hang)
+    lab.leech(pair.torrent([[empty.url], [unused.url]], info={"private": 1}), lab.path("nobody"))
+    empty.wait_for("started")
+    torrent = pair.torrent([[bad.url], [good.url]], info={"private": 1})
+    good.peers.append(pair.seeder.address)
+    finish_equal(lab.leech(torrent, lab.path("out")), pair.content, lab.path("out"), timeout=40)
+    assert good.announces[0].time - bad.announces[0].time > 20
+    assert unused.announces == []
 
 
 def test_bad_entries_are_skipped_one_by_one(lab, pair):

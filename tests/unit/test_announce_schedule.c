@@ -573,3 +573,49 @@ Test(announce_schedule, an_impatient_tracker_does_not_make_us_a_flood)
 	cr_expect_eq(count, 60);
 	announce_schedule_destroy(s);
 }
+
+/* ---- one at a time (BEP 27) ---- */
+
+static struct announce_schedule *private_schedule(
+	const unsigned *tiers, size_t count)
+{
+	struct announce_schedule *s = schedule(tiers, count);
+
+	announce_schedule_one_at_a_time(s);
+	return s;
+}
+
+Test(announce_schedule, a_private_torrent_stays_with_the_one_that_answers)
+{
+	static const struct line lines[] = {
+		{0, HUNGRY, 0, ANNOUNCE_STARTED, ANSWERED, 1800, 300},
+		{300, 0, 0, ANNOUNCE_NONE, ANSWERED, 1800, 300},
+		{2100, SATED, 0, ANNOUNCE_NONE, FAILED, 0, 0},
+		{2100, 0, 1, ANNOUNCE_STARTED, ANSWERED, 600, 0},
+		{2700, 0, 1, ANNOUNCE_NONE, ANSWERED, 600, 0},
+		{3300, 0, 1, ANNOUNCE_NONE, FAILED, 0, 0},
+		{3300, 0, 0, ANNOUNCE_STARTED, FAILED, 0, 0},
+		{3300, 0, 2, ANNOUNCE_STARTED, ANSWERED, 600, 0},
+		{3300, COMPLETED, 2, ANNOUNCE_COMPLETED, ANSWERED, 600, 0},
+		{3300, STOP, 2, ANNOUNCE_STOPPED, ANSWERED, 600, 0},
+	};
+	struct announce_schedule *s =
+		private_schedule((const unsigned[]){0, 0, 1}, 3);
+
+	TELL(s, lines);
+	expect_step(s, 3300 * SECOND, ANNOUNCE_SCHEDULE_END, 0);
+	announce_schedule_destroy(s);
+}
+
+Test(announce_schedule, a_private_torrent_waits_for_one_that_hangs)
+{
+	struct announce_schedule *s =
+		private_schedule((const unsigned[]){0, 1}, 2);
+
+	cr_expect_eq(ask_at(s, 0).tracker, 0);
+	announce_schedule_completed(s);
+	expect_step(s, 24 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
+	announce_schedule_failed(s, 0, 25 * SECOND, 0);
+	cr_expect_eq(ask_at(s, 25).tracker, 1);
+	announce_schedule_destroy(s);
+}
