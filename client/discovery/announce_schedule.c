@@ -366,7 +366,7 @@ enum announce_schedule_step announce_schedule_next(
 {
 	if (s->stopping)
 		return next_stopping(s, now_ms, ret);
-	if (s->under_way == (s->one_at_a_time ? 1 : ANNOUNCE_SCHEDULE_AT_ONCE))
+	if (s->under_way >= (s->one_at_a_time ? 1 : ANNOUNCE_SCHEDULE_AT_ONCE))
 		return wait_until(NEVER, ret);
 
 	/* Of what is due, what comes first here goes first. */

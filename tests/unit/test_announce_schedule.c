@@ -619,3 +619,19 @@ Test(announce_schedule, a_private_torrent_waits_for_one_that_hangs)
 	cr_expect_eq(ask_at(s, 25).tracker, 1);
 	announce_schedule_destroy(s);
 }
+
+/* As its metadata says, which came by a magnet link. */
+Test(announce_schedule, what_turns_out_to_be_private_asks_nobody_else)
+{
+	struct announce_schedule *s = schedule((const unsigned[]){0, 1, 2}, 3);
+
+	ask_at(s, 0);
+	ask_at(s, 3);
+	announce_schedule_one_at_a_time(s);
+	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
+	announce_schedule_failed(s, 1, 10 * SECOND, 0);
+	expect_step(s, 10 * SECOND, ANNOUNCE_SCHEDULE_WAIT, NEVER);
+	announce_schedule_failed(s, 0, 11 * SECOND, 0);
+	cr_expect_eq(ask_at(s, 11).tracker, 2);
+	announce_schedule_destroy(s);
+}
