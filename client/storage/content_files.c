@@ -483,6 +483,17 @@ static const char *how_lost(const struct content_files *f, size_t file,
 	return NULL;
 }
 
+bool content_files_as_left(
+	struct content_files *f, size_t file, struct error *err)
+{
+	struct file_state state = state_of(f, file);
+	struct storage_stat now;
+
+	content_files_stat(f, file, &now);
+	const char *how = how_lost(f, file, &state, &now);
+	return how ? file_lost(f, file, how, err) : true;
+}
+
 void content_files_stat_as_left(
 	struct content_files *f, size_t file, struct storage_stat *ret)
 {
@@ -519,13 +530,9 @@ bool content_files_complete(
 	struct content_files *f, size_t file, struct error *err)
 {
 	uint64_t length = f->root->m->files[file].length;
-	struct file_state state = state_of(f, file);
 	struct storage_stat st;
 
 	content_files_stat(f, file, &st);
-	const char *how = how_lost(f, file, &state, &st);
-	if (how)
-		return file_lost(f, file, how, err);
 	bool too_long = st.exists && st.size > length;
 	bool to_be_made = !st.exists && length == 0;
 	return (!too_long && !to_be_made) || cut_file(f, file, err);

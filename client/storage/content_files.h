@@ -34,9 +34,13 @@ void content_files_release(struct content_files *f, const struct file_pin *pin);
 /* Something was written to it, up to `end`. */
 void content_files_wrote(struct content_files *f, size_t file, uint64_t end);
 
-/* Make it if it is empty, cut it if it is too long; an error if what we found
- * or wrote is not there. */
+/* Make it if it is empty, cut it if it is too long. */
 bool content_files_complete(
+	struct content_files *f, size_t file, struct error *err);
+
+/* Is it as we found it, or as we wrote it?  An error if not: others have cut,
+ * replaced or changed it. */
+bool content_files_as_left(
 	struct content_files *f, size_t file, struct error *err);
 
 /* See storage_sync(), storage_still_there(), storage_stat() and

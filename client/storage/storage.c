@@ -571,15 +571,26 @@ bool storage_next_data(
 
 /* ---- the end of a download ---- */
 
+static bool is_ours(const struct storage *s, size_t file)
+{
+	return content_files_on_disk(s->files, file) && is_selected(s, file);
+}
+
 bool storage_complete(struct storage *s, struct error *err)
 {
 	assert(s->mode == STORAGE_LEECH);
 	for (size_t i = 0; i < s->m->file_count; i++) {
-		if (content_files_on_disk(s->files, i) && is_selected(s, i) &&
-			!content_files_complete(s->files, i, err))
+		if (is_ours(s, i) && !content_files_complete(s->files, i, err))
 			return false;
 	}
-	return storage_sync(s, err);
+	if (!storage_sync(s, err))
+		return false;
+	/* Last, since the sync of many files takes long. */
+	for (size_t i = 0; i < s->m->file_count; i++) {
+		if (is_ours(s, i) && !content_files_as_left(s->files, i, err))
+			return false;
+	}
+	return true;
 }
 
 void storage_unlock(struct storage *s)
