@@ -335,10 +335,13 @@ static void stop_fronts(struct tracker *t)
 	}
 }
 
-static void finish(struct tracker *t)
+static void finish(struct tracker *t, const struct settings *s)
 {
 	state_keeper_stop(t->keeper);
-	swarm_store_destroy(t->store);
+	/* Millions of swarms in memory are not freed one by one, which would
+	 * take seconds: the process ends, and the system takes all at once. */
+	if (s->in_redis)
+		swarm_store_destroy(t->store);
 	address_limit_destroy(t->swarm_limit);
 	address_limit_destroy(t->announce_limit);
 	passkeys_destroy(t->passkeys);
@@ -434,7 +437,7 @@ static void hold_reload(void)
 
 static int run_tracker(const struct settings *s, struct error *err)
 {
-	struct tracker t = {0};
+	static struct tracker t; /* to the end of the process, as its store */
 	int status = EXIT_FAILURE;
 
 	if (!trusted_proxies_of_options(s->trust_proxy.items,
@@ -457,7 +460,7 @@ static int run_tracker(const struct settings *s, struct error *err)
 	stop_fronts(&t);
 	/* Not when we failed to start: the file may be somebody else's. */
 	ok = ok && save(&t, s, err);
-	finish(&t);
+	finish(&t, s);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
