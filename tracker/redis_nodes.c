@@ -137,7 +137,8 @@ static void set_away(struct redis_nodes *n, size_t index, const char *why)
 		node->looked_up = index > 0 && node->looked_up;
 		pthread_cond_broadcast(&n->changed);
 	}
-	bool tell_it = news && !node->told_away &&
+	/* Perhaps later than it happened: the watcher comes here again. */
+	bool tell_it = node->used && !node->up && !node->told_away &&
 		(node->told_ms == 0 || now_ms - node->told_ms >= TELL_AGAIN_MS);
 	if (tell_it) {
 		node->told_away = true;

@@ -100,6 +100,20 @@ def test_redis_killed_and_started_again(lab, redis):
     assert len(told) == 2 and "refused until it is back" in told[0] and "it is back" in told[1], told
 
 
+@pytest.mark.slow
+def test_redis_that_goes_again_soon_is_told_of_in_the_end(lab, redis):
+    """Trouble that comes and goes is no storm of lines, but who stays away is told of."""
+    tracker = lab.tracker("--store", redis.url)
+    for turn in range(2):
+        redis.kill()
+        wait_for(lambda: not is_back(tracker), "it is away")
+        if turn == 0:
+            redis.start()
+            wait_for(lambda: is_back(tracker), "it is back")
+    tracker.wait_until(lambda: len(tracker.err) == 3, "the third line")
+    assert "it is back" in tracker.stderr.splitlines()[1] and "refused until it is back" in tracker.stderr.splitlines()[2]
+
+
 def test_redis_that_hangs_holds_up_nobody_for_long(lab, redis):
     tracker = lab.tracker("--store", redis.url, "--threads", "2")
     announce(tracker, 1)
