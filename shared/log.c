@@ -8,6 +8,7 @@
 
 static const char *log_program = "";
 static enum log_level log_level = LOG_NORMAL;
+static void (*log_tell)(const char *text);
 static void (*log_wipe)(void *ctx);
 static void *log_wipe_ctx;
 
@@ -17,14 +18,17 @@ void log_init(const char *program, enum log_level level)
 	log_level = level;
 }
 
+void log_on_warning(void (*tell)(const char *text)) { log_tell = tell; }
+
 void log_before_line(void (*wipe)(void *ctx), void *ctx)
 {
 	log_wipe = wipe;
 	log_wipe_ctx = ctx;
 }
 
-/* One write(2) a line, so lines of several threads never mix. */
-static void print(const char *fmt, va_list args)
+/* One write(2) a line, so lines of several threads never mix.  `tell`: who else
+ * hears of it, or NULL. */
+static void print(void (*tell)(const char *text), const char *fmt, va_list args)
 {
 	char line[1024];
 	size_t room = sizeof(line) - 1; /* for the newline */
@@ -34,6 +38,8 @@ static void print(const char *fmt, va_list args)
 		return;
 	if (vsnprintf(line + n, room - (size_t)n, fmt, args) < 0)
 		return;
+	if (tell)
+		tell(line + n);
 
 	size_t len = strlen(line);
 	line[len++] = '\n';
@@ -62,7 +68,7 @@ void log_warning(const char *fmt, ...)
 	if (log_level == LOG_QUIET)
 		return;
 	va_start(args, fmt);
-	print(fmt, args);
+	print(log_tell, fmt, args);
 	va_end(args);
 }
 
@@ -73,6 +79,6 @@ void log_verbose(const char *fmt, ...)
 	if (log_level != LOG_VERBOSE)
 		return;
 	va_start(args, fmt);
-	print(fmt, args);
+	print(NULL, fmt, args);
 	va_end(args);
 }

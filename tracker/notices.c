@@ -62,16 +62,20 @@ void notice_restored(bool json, const struct state_loaded *l)
 	event_line_print(&e, stdout);
 }
 
-void notice_warning(bool json, const char *text)
+void notice_warning(const char *text)
 {
 	char shown[4 * sizeof(struct error)];
 
 	log_warning("%s", text_escape_str(text, shown, sizeof(shown)));
-	if (json) {
-		struct event_line e;
-
-		event_line_begin(&e, "warning");
-		event_line_text(&e, "message", text);
-		event_line_print(&e, stdout);
-	}
 }
+
+static void print_warning(const char *text)
+{
+	struct event_line e;
+
+	event_line_begin(&e, "warning");
+	event_line_text(&e, "message", text);
+	event_line_print(&e, stdout);
+}
+
+void notice_warnings_as_events(void) { log_on_warning(print_warning); }

@@ -11,7 +11,7 @@ struct state_loaded;
  * and with `json` an event on stdout, as docs/man/tbt-tracker.1.scd lists
  * them.
  *
- * Threads: main only. */
+ * Threads: main only, but warnings come from all. */
 
 /* It ends with that. */
 void notice_error(bool json, const struct error *err);
@@ -23,6 +23,11 @@ void notice_listening(
 /* Nothing when there was nobody in the state. */
 void notice_restored(bool json, const struct state_loaded *l);
 
-void notice_warning(bool json, const char *text);
+/* `text`: anything. */
+void notice_warning(const char *text);
+
+/* From now on each warning, whoever logs it, is an event as well.  Before there
+ * are other threads. */
+void notice_warnings_as_events(void);
 
 #endif

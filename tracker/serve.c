@@ -238,7 +238,7 @@ static bool restore(
 		    &loaded, err))
 		return false;
 	if (loaded.damage.text[0] != '\0')
-		notice_warning(s->json, loaded.damage.text);
+		notice_warning(loaded.damage.text);
 	notice_restored(s->json, &loaded);
 	t->keeper = state_keeper_start(s->state, t->store, s->state_interval_s);
 	return t->keeper || error_set(err, "%s: out of memory", s->state);
@@ -300,7 +300,7 @@ static void warn_of_odd_settings(const struct settings *s)
 		"--peer-timeout: %" PRIu64 " s is less than the interval of "
 		"%" PRIu64 " s, so peers are dropped before they come again",
 		s->peer_timeout_s, s->interval_s);
-	notice_warning(s->json, text);
+	notice_warning(text);
 }
 
 static bool start(struct tracker *t, const struct settings *s,
@@ -385,21 +385,20 @@ static bool keep_ticking(void *cls)
 }
 
 /* What cannot be read stays as it was. */
-static void reload(struct tracker *t, const struct settings *s)
+static void reload(struct tracker *t)
 {
 	struct error err;
 
 	if (!allow_list_reload(t->allowed, keep_ticking, t, &err))
-		notice_warning(s->json, err.text);
+		notice_warning(err.text);
 	if (!keep_ticking(t))
 		return;
 	if (t->passkeys && !passkeys_reload(t->passkeys, &err))
-		notice_warning(s->json, err.text);
+		notice_warning(err.text);
 }
 
 /* Until SIGINT or SIGTERM. */
-static void run(
-	struct tracker *t, const struct settings *s, const sigset_t *signals)
+static void run(struct tracker *t, const sigset_t *signals)
 {
 	static const struct timespec wait = {.tv_sec = TICK_S};
 	int number = 0;
@@ -408,7 +407,7 @@ static void run(
 	while (number != SIGINT && number != SIGTERM) {
 		number = sigtimedwait(signals, NULL, &wait);
 		if (number == SIGHUP)
-			reload(t, s);
+			reload(t);
 		tick(t);
 	}
 }
@@ -455,7 +454,7 @@ static int run_tracker(const struct settings *s, struct error *err)
 	if (ok)
 		warn_of_odd_settings(s);
 	if (ok)
-		run(&t, s, &signals);
+		run(&t, &signals);
 	stop_signals_end_at_second(ok);
 	stop_fronts(&t);
 	/* Not when we failed to start: the file may be somebody else's. */
@@ -481,6 +480,8 @@ int serve(int argc, char **argv)
 	if (ok && s.help) {
 		status = print_help();
 	} else {
+		if (s.json)
+			notice_warnings_as_events();
 		if (ok)
 			status = run_tracker(&s, &err);
 		if (status != EXIT_SUCCESS)

@@ -459,6 +459,24 @@ def test_a_timeout_below_the_interval_is_warned_of(lab, timeout, odd):
     assert len(tracker.stderr.splitlines()) == (1 if odd else 0), tracker.stderr
 
 
+def test_each_warning_is_a_line_and_an_event(lab):
+    """Wherever in the tracker it comes from: a torrent, a folder at SIGHUP, a Redis that is not there."""
+    folder = lab.path("torrents")
+    folder.mkdir()
+    (folder / "bad\n.torrent").write_bytes(b"none")
+    tracker = lab.tracker("--allow-dir", folder, "--store", "redis://127.0.0.1:1", "--peer-timeout", "1799")
+    tracker.wait_for("warning", lambda e: "bad\\x0a.torrent" in e["message"])
+    tracker.wait_for("warning", lambda e: "redis 127.0.0.1:1" in e["message"])
+    tracker.wait_for("warning", lambda e: "--peer-timeout" in e["message"])
+    (folder / "bad\n.torrent").unlink()
+    folder.rmdir()
+    tracker.signal(signal.SIGHUP)
+    tracker.wait_for("warning", lambda e: "cannot read" in e["message"])
+    assert tracker.terminate() == 0
+    events = ["tbt-tracker: " + e["message"] for e in tracker.all("warning")]
+    assert sorted(tracker.stderr.splitlines()) == sorted(events)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["--version"]])
 def test_help_and_version(lab, arguments):
     result = lab.command(*arguments, program="tbt-tracker")
