@@ -364,10 +364,9 @@ static void tick(struct tracker *t)
 		now_s - t->expired_s < timeout_s / 4)
 		return;
 	t->expired_s = now_s;
-	/* With a state, peers may be older than the clock: store_memory knows
-	 * how to go below 0. */
-	if ((now_s > timeout_s || t->keeper) &&
-		!swarm_store_expire(t->store, now_s - timeout_s, &err))
+	/* Which may be before 0: peers of another run, or of another machine,
+	 * were here before our clock. */
+	if (!swarm_store_expire(t->store, now_s - timeout_s, &err))
 		log_warning("%s", err.text);
 }
 

@@ -47,6 +47,9 @@ enum {
 	EPOCH_S = 1577836800,
 };
 
+/* As `before_s`, until swarm_store_expire() is called. */
+static const int64_t NOBODY_DUE = INT64_MIN;
+
 /* KEYS[1]: the swarm.  ARGV: the peer; `leecher`, `seeder`, `completed` (a
  * seeder, too) or `stopped`; the score of a leecher heard of now, and of one
  * who is just not due to go; how long the swarm is kept, in seconds; how many
@@ -200,8 +203,9 @@ struct store_redis {
 	struct redis_script scrape;
 	uint64_t keep_s;
 	bool callers_time;
-	atomic_uint_fast64_t before_s; /* on the caller's clock: who was not
-					* heard of since is due to go */
+	atomic_int_fast64_t before_s; /* on the caller's clock: who was not
+				       * heard of since is due to go; may be
+				       * before 0, or NOBODY_DUE */
 	atomic_uint_fast64_t dice;
 };
 
@@ -222,25 +226,19 @@ static struct span key_of(const struct info_hash *hash, char ret[KEY_SIZE])
 }
 
 /* The score of a leecher heard of at that time: never 0, which is nobody's. */
-static uint64_t score_of(const struct store_redis *s, uint64_t time_s)
+static uint64_t score_of(const struct store_redis *s, int64_t time_s)
 {
-	int64_t offset_s = s->callers_time
-		? 0
-		: redis_nodes_time_offset(s->scripts.nodes) - EPOCH_S;
-
-	if (offset_s < 0 && time_s < (uint64_t)-offset_s)
-		time_s = 0;
-	else
-		time_s += (uint64_t)offset_s;
-	return 2 * (time_s + 1);
+	if (!s->callers_time)
+		time_s += redis_nodes_time_offset(s->scripts.nodes) - EPOCH_S;
+	return 2 * ((uint64_t)(time_s > 0 ? time_s : 0) + 1);
 }
 
 /* 0: nobody is due to go yet. */
 static uint64_t limit_of(const struct store_redis *s)
 {
-	uint64_t before_s = s->before_s;
+	int64_t before_s = s->before_s;
 
-	return before_s > 0 ? score_of(s, before_s) : 0;
+	return before_s != NOBODY_DUE ? score_of(s, before_s) : 0;
 }
 
 static struct span number(uint64_t value, char ret[NUMBER_SIZE])
@@ -354,7 +352,7 @@ static bool redis_announce(struct swarm_store *store, const struct announce *a,
 	const struct span arguments[] = {
 		compact_of(&a->peer, compact),
 		span_of(state_of(a)),
-		number(score_of(s, now_s), stamp),
+		number(score_of(s, (int64_t)now_s), stamp),
 		number(limit_of(s), limit),
 		number(s->keep_s, keep),
 		number(wanted, want),
@@ -423,8 +421,8 @@ static bool redis_expire(
 	struct store_redis *s = (struct store_redis *)store;
 
 	(void)err;
-	if (before_s > s->before_s)
-		s->before_s = before_s;
+	if ((int64_t)before_s > s->before_s)
+		s->before_s = (int64_t)before_s;
 	return true;
 }
 
@@ -478,6 +476,7 @@ struct swarm_store *store_redis_create(
 	s->scrape = redis_script_of(scrape_text);
 	s->keep_s = o->keep_s;
 	s->callers_time = o->callers_time;
+	s->before_s = NOBODY_DUE;
 	s->dice = random_u64();
 	s->scripts.nodes = redis_nodes_create(o->url, err);
 	if (!s->scripts.nodes) {

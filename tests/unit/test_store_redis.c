@@ -55,6 +55,33 @@ Test(store_redis, several_stores_see_each_others_peers)
 	close_store(one);
 }
 
+/* The machine of one tracker has just been started, others are up for long: its
+ * clock begins at 0, and its peers are heard of on Redis's clock. */
+Test(store_redis, who_was_last_heard_of_before_the_machine_started_is_due_to_go)
+{
+	enum { HOUR_S = 3600 };
+	struct swarm_store *kept = open_store();
+	const struct store_redis_options o = {
+		.url = &server.url, .keep_s = HOUR_S};
+	struct error err;
+	struct swarm_store *store = store_redis_create(&o, &err);
+	struct announce old = peer_of(1, "1.1.1.1:1");
+	struct announce young = peer_of(1, "1.1.1.2:1");
+	uint64_t now_s = 100;
+
+	cr_assert(store, "%s", err.text);
+	tell(store, &old, now_s - 2 * HOUR_S);
+	tell(store, &young, now_s - HOUR_S / 2);
+	cr_expect_eq(ask(store, 1).leechers, 2);
+	expire(store, now_s - HOUR_S);
+	cr_expect_eq(ask(store, 1).leechers, 1);
+	now_s += HOUR_S;
+	expire(store, now_s - HOUR_S);
+	cr_expect_eq(ask(store, 1).leechers, 0);
+	swarm_store_destroy(store);
+	close_store(kept);
+}
+
 /* How often Redis has looked at a range of peers. */
 static unsigned ranges_looked_at(void)
 {
