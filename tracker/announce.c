@@ -138,13 +138,13 @@ bool announce_handle_scrape(const struct announce_rules *rules,
 
 	if (!may_use(rules, passkey, err))
 		return false;
-	counters_add(&rules->counters->scrapes);
 	for (size_t i = 0; i < count && known < ANNOUNCE_MAX_SCRAPE; i++) {
 		if (allow_list_allows(rules->allowed, &hashes[i]))
 			asked[known++] = hashes[i];
 	}
 	if (!swarm_store_scrape(rules->store, asked, known, counts, err))
 		return false;
+	counters_add(&rules->counters->scrapes);
 	for (size_t i = 0; i < known; i++) {
 		ret[i] = (struct scrape_entry){
 			.info_hash = asked[i],

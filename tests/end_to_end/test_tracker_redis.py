@@ -141,6 +141,9 @@ def test_started_while_redis_is_away(lab, redis):
     redis.kill()
     tracker = lab.tracker("--store", redis.url)
     assert b"failure reason" in announce(tracker, 1)
+    assert b"failure reason" in get(tracker.base + "/scrape?info_hash=" + "%41" * 20)[1]
+    stats = json.loads(get(tracker.base + "/stats")[1])
+    assert (stats["announces"], stats["refused"], stats["scrapes"]) == (0, 1, 0)
     assert len(tracker.stderr.splitlines()) == 1
     redis.start()
     wait_for(lambda: is_back(tracker), "announces are answered")
