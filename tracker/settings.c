@@ -121,6 +121,8 @@ static bool check(struct settings *s, struct error *err)
 	if (s->state && s->in_redis)
 		return error_set(err,
 			"--state: Redis keeps its own, only memory: needs it");
+	if (s->state && s->state[0] == '\0')
+		return error_set(err, "--state: the file has no name");
 	if (s->no_http && s->no_udp)
 		return error_set(err,
 			"--no-http and --no-udp: nothing is left to serve");

@@ -443,6 +443,7 @@ def test_a_port_in_use_is_an_error(lab):
 @pytest.mark.parametrize("arguments", [
     ["serve", "--listen", "nonsense"], ["serve", "--listen", "127.0.0.1:70000"], ["serve", "--interval", "x"], ["serve", "--bad"],
     ["dance"], [], ["serve", "extra"], ["serve", "--listen"], ["serve", "--store", "gopher://x"],
+    ["serve", "--state", ""],
 ])
 def test_bad_usage_exits_with_2(lab, arguments):
     result = lab.command(*arguments, program="tbt-tracker")
