@@ -329,6 +329,7 @@ static bool catch_signals(struct running *r, struct error *err)
 	sigset_t set = stop_signals();
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* the write says it, too */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	r->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (r->signals < 0)

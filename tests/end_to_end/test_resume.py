@@ -403,6 +403,15 @@ def test_a_disk_that_is_full_from_the_start(lab):
     assert status == 1 and is_refusal(status, leech.stderr), leech.tail()
 
 
+def test_a_file_larger_than_the_user_may_write(lab):
+    content = lab.noise_file("source/file", MIB)
+    torrent = lab.torrent(content)
+    leech = lab.leech(torrent, lab.path("out"), peers=[lab.seeder(torrent, content.read_bytes())],
+                      prefix=["bash", "-c", "ulimit -f 500; exec \"$@\"", "bash"])
+    assert leech.wait(20) == 1, leech.tail()
+    assert is_refusal(1, leech.stderr) and leech.stderr.endswith("out/file: cannot write: File too large")
+
+
 def test_a_read_only_file_system(lab):
     content = lab.noise_file("source/thing", 300000)
     torrent = lab.torrent(content)
