@@ -5,6 +5,7 @@
 #include "client/commands.h"
 #include "shared/error.h"
 #include "shared/log.h"
+#include "shared/standard_files.h"
 #include "shared/text.h"
 
 static const struct command {
@@ -72,6 +73,7 @@ static bool is_either(const char *word, const char *a, const char *b)
 
 int main(int argc, char **argv)
 {
+	standard_files_hold();
 	log_init("tbt-client", LOG_NORMAL);
 	if (argc < 2)
 		return bad_usage(NULL);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shared/log.h"
+#include "shared/standard_files.h"
 #include "shared/text.h"
 #include "tracker/serve.h"
 
@@ -30,6 +31,7 @@ int main(int argc, char **argv)
 	enum { BAD_USAGE = 2 };
 	char shown[64];
 
+	standard_files_hold();
 	log_init("tbt-tracker", LOG_NORMAL);
 	if (argc < 2) {
 		fputs("tbt-tracker: no command given: wants serve\n", stderr);

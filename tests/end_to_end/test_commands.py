@@ -384,3 +384,28 @@ def test_a_round_of_create_show_and_verify_with_pad_files(lab):
     shown = lab.command("show", torrent.path, "--json").json
     assert shown["info_hash"] == torrent.hex
     assert verify(lab, torrent, content).status == 0
+
+
+@pytest.mark.parametrize("program, arguments", [
+    ("tbt-tracker", ["serve", "--listen", "127.0.0.1:0"]),
+    ("tbt-client", ["leech", "some.torrent", "--port", "0", "--no-portmap", "--no-lsd", "--no-dht"]),
+])
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_what_the_caller_closed_is_not_opened_as_something_else(lab, program, arguments, closed):
+    """Or else what is printed would go to a socket or into a file."""
+    make_torrent(lab.write("source/content", {"a": noise(9)}), lab.path("some.torrent"))
+    redirected = " ".join("%d>&-" % n for n in closed)
+    process = lab.process(["sh", "-c", 'exec "$0" "$@" ' + redirected, find_program(program), *arguments], program, cwd=lab.folder)
+
+    def opened(number):
+        try:
+            return os.readlink("/proc/%d/fd/%s" % (process.pid, number))
+        except FileNotFoundError:  # not any more
+            return ""
+
+    deadline = time.monotonic() + patience(10)
+    while not any(opened(n).startswith("socket:") for n in os.listdir("/proc/%d/fd" % process.pid)):
+        assert time.monotonic() < deadline, "it listens"
+        time.sleep(0.01)
+    assert [opened(n) for n in closed] == ["/dev/null"] * len(closed)
+    process.terminate()
