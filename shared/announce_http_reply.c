@@ -75,12 +75,12 @@ static void write_dictionaries(
 void announce_http_write_reply(struct writer *w, const struct announce *a,
 	const struct announce_reply *reply)
 {
-	bool v4 = endpoint_is_v4(&a->peer);
+	struct span ip = endpoint_ip(&a->peer);
 
 	write_int(w, "d8:complete", reply->seeders);
 	write_int(w, "10:downloaded", reply->completed);
 	writer_text(w, "11:external ip"); /* BEP 24 */
-	write_string(w, a->peer.ip + (v4 ? 12 : 0), v4 ? 4 : 16);
+	write_string(w, ip.at, ip.len);
 	write_int(w, "10:incomplete", reply->leechers);
 	write_int(w, "8:interval", reply->interval_s);
 	if (reply->min_interval_s != 0)

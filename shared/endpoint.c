@@ -220,6 +220,24 @@ socklen_t endpoint_to_sockaddr(
 	return sizeof(in6);
 }
 
+struct span endpoint_ip(const struct endpoint *e)
+{
+	return endpoint_is_v4(e) ? (struct span){v4_of(e), 4}
+				 : (struct span){e->ip, sizeof(e->ip)};
+}
+
+bool endpoint_from_ip(struct span ip, struct endpoint *ret)
+{
+	if (ip.len != 4 && ip.len != sizeof(ret->ip))
+		return false;
+	*ret = (struct endpoint){0};
+	if (ip.len == 4)
+		set_v4(ret, ip.at);
+	else
+		memcpy(ret->ip, ip.at, ip.len);
+	return true;
+}
+
 struct endpoint endpoint_read_v4(struct reader *r)
 {
 	struct endpoint e = {0};

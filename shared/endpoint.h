@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "shared/span.h"
+
 struct reader;
 struct writer;
 
@@ -58,6 +60,11 @@ bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *ret);
 /* An AF_INET address for IPv4, AF_INET6 for the rest; returns its length. */
 socklen_t endpoint_to_sockaddr(
 	const struct endpoint *e, struct sockaddr_storage *ret);
+
+/* The address as it is on the wire, 4 or 16 bytes, which lie in `e`; and back,
+ * with port 0.  False: neither 4 nor 16 bytes. */
+struct span endpoint_ip(const struct endpoint *e);
+bool endpoint_from_ip(struct span ip, struct endpoint *ret);
 
 /* Compact forms: 4 + 2 bytes, 16 + 2 bytes. */
 struct endpoint endpoint_read_v4(struct reader *r);

@@ -83,7 +83,7 @@ static uint32_t prefix_for(const struct endpoint *address, uint8_t last_byte)
 	static const uint8_t mask_v6[] = {
 		0x01, 0x03, 0x07, 0x0f, 0x1f, 0x3f, 0x7f, 0xff};
 	bool v4 = endpoint_is_v4(address);
-	const uint8_t *ip = v4 ? address->ip + 12 : address->ip;
+	const uint8_t *ip = endpoint_ip(address).at;
 	const uint8_t *mask = v4 ? mask_v4 : mask_v6;
 	size_t len = v4 ? sizeof(mask_v4) : sizeof(mask_v6);
 	uint8_t masked[sizeof(mask_v6)];

@@ -122,7 +122,7 @@ static void join(const struct lsd_socket *l, const struct link *link)
 
 	if (v4) {
 		struct ip_mreqn r = {.imr_ifindex = (int)link->interface};
-		memcpy(&r.imr_multiaddr, group.ip + 12, 4);
+		memcpy(&r.imr_multiaddr, endpoint_ip(&group).at, 4);
 		(void)setsockopt(l->sockets[0], IPPROTO_IP, IP_ADD_MEMBERSHIP,
 			&r, sizeof(r));
 	} else {
@@ -174,7 +174,7 @@ static void send_by(
 		return;
 	if (v4) {
 		struct ip_mreqn r = {.imr_ifindex = (int)link->interface};
-		memcpy(&r.imr_address, link->at.address.ip + 12, 4);
+		memcpy(&r.imr_address, endpoint_ip(&link->at.address).at, 4);
 		if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &r,
 			    sizeof(r)) != 0)
 			return;

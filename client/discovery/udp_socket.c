@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -252,9 +251,10 @@ static void *run(void *arg)
 
 static bool bind_sockets(struct udp_socket *u, struct error *err)
 {
-	struct endpoint at[2] = {{.port = u->o.port}, {.port = u->o.port}};
+	struct endpoint at[2] = {0}; /* the second one is :: */
 
-	memset(at[0].ip + 10, 0xff, 2); /* 0.0.0.0; the other is :: */
+	(void)endpoint_parse_ip("0.0.0.0", &at[0]);
+	at[0].port = at[1].port = u->o.port;
 	if (u->o.bind) {
 		int family = endpoint_is_v4(u->o.bind) ? 0 : 1;
 		at[family] = *u->o.bind;

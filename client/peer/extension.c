@@ -1,7 +1,5 @@
 #include "client/peer/extension.h"
 
-#include <string.h>
-
 #include "shared/bencode.h"
 #include "shared/bencode_writer.h"
 #include "shared/text.h"
@@ -26,40 +24,28 @@ static void write_number(
 	bencode_write_int(w, value);
 }
 
-enum { IP_SIZE = 16, V4_SIZE = 4, V4_AT = IP_SIZE - V4_SIZE };
-
 static bool is_unspecified(const struct endpoint *e)
 {
-	static const uint8_t none[IP_SIZE];
-
-	return memcmp(e->ip, none, sizeof(none)) == 0;
+	return endpoint_same_ip(e, &(struct endpoint){0});
 }
 
 static void write_ip(struct bencode_writer *w, const struct endpoint *e)
 {
-	size_t at = endpoint_is_v4(e) ? V4_AT : 0;
+	struct span ip = endpoint_ip(e);
 
 	if (is_unspecified(e))
 		return;
 	bencode_write_key(w, "yourip");
-	bencode_write_string(w, e->ip + at, IP_SIZE - at);
+	bencode_write_string(w, ip.at, ip.len);
 }
 
-/* 4 or 16 bytes; anything else says nothing. */
+/* What is no address says nothing. */
 static void read_ip(struct span dict, struct endpoint *said)
 {
 	struct span ip;
 
-	if (!bencode_find_string(dict, "yourip", &ip) ||
-		(ip.len != V4_SIZE && ip.len != IP_SIZE))
-		return;
-	*said = (struct endpoint){0};
-	if (ip.len == V4_SIZE) {
-		memset(said->ip + V4_AT - 2, 0xff, 2);
-		memcpy(said->ip + V4_AT, ip.at, V4_SIZE);
-	} else {
-		memcpy(said->ip, ip.at, IP_SIZE);
-	}
+	if (bencode_find_string(dict, "yourip", &ip))
+		(void)endpoint_from_ip(ip, said);
 }
 
 void extension_write_handshake(

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -60,14 +59,13 @@ bool listener_open(struct listener **ret, const struct endpoint *bind,
 	uint16_t first, uint16_t last, struct error *err)
 {
 	struct listener *l = calloc(1, sizeof(*l));
-	struct endpoint all[2] = {0};
+	struct endpoint all[2] = {0}; /* 0.0.0.0, then :: */
 	const struct endpoint *at = bind ? bind : all;
 	int count = bind ? 1 : 2;
 
 	if (!l)
 		return error_set(err, "listener: out of memory");
-	/* 0.0.0.0 first: mapped into IPv6, as endpoints are; then ::. */
-	memset(all[0].ip + 10, 0xff, 2);
+	(void)endpoint_parse_ip("0.0.0.0", &all[0]);
 	l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->stop_fd < 0) {
 		error_set_errno(err, "listener: cannot make an eventfd");

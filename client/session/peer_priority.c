@@ -5,7 +5,6 @@
 
 enum {
 	IP_SIZE = 16,
-	V4_SIZE = 4,
 	/* Leading bytes that always count whole; of the others every second
 	 * bit. */
 	V4_WHOLE = 2,
@@ -54,10 +53,10 @@ static uint32_t of_ports(uint16_t a, uint16_t b)
 uint32_t peer_priority(const struct endpoint *us, const struct endpoint *peer)
 {
 	bool v4 = endpoint_is_v4(us);
-	size_t len = v4 ? V4_SIZE : IP_SIZE;
+	size_t len = endpoint_ip(us).len;
 	size_t whole = v4 ? V4_WHOLE : V6_WHOLE;
-	const uint8_t *a = us->ip + IP_SIZE - len;
-	const uint8_t *b = peer->ip + IP_SIZE - len;
+	const uint8_t *a = endpoint_ip(us).at;
+	const uint8_t *b = endpoint_ip(peer).at;
 	uint8_t x[IP_SIZE], y[IP_SIZE];
 	size_t alike = 0;
 

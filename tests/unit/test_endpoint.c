@@ -246,6 +246,40 @@ Test(endpoint, goes_to_a_sockaddr_and_back)
 	cr_expect_not(endpoint_from_sockaddr(&unix_address, &e));
 }
 
+Test(endpoint, addresses_alone_go_there_and_back)
+{
+	static const struct {
+		const char *text;
+		struct span bytes;
+	} cases[] = {
+		{"1.2.3.4", {(const uint8_t *)"\1\2\3\4", 4}},
+		{"6162:6364:6566:6768:696a:6b6c:6d6e:6f70",
+			{(const uint8_t *)"abcdefghijklmnop", 16}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endpoint e, back = {.port = 80};
+
+		cr_assert(endpoint_parse_ip(cases[i].text, &e));
+		struct span ip = endpoint_ip(&e);
+		cr_assert_eq(ip.len, cases[i].bytes.len);
+		cr_expect_eq(memcmp(ip.at, cases[i].bytes.at, ip.len), 0);
+		cr_expect(endpoint_from_ip(cases[i].bytes, &back));
+		cr_expect(endpoint_equal(&back, &e));
+	}
+	for (size_t len = 0; len < 20; len++) {
+		struct endpoint e;
+
+		cr_expect_eq(
+			endpoint_from_ip(
+				(struct span){
+					(const uint8_t *)"abcdefghijklmnopqrst",
+					len},
+				&e),
+			len == 4 || len == 16);
+	}
+}
+
 Test(endpoint, compact_forms_go_there_and_back)
 {
 	uint8_t bytes[ENDPOINT_V4_SIZE + ENDPOINT_V6_SIZE];
