@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-#include "tracker/dice.h"
+#include "shared/dice.h"
 #include "tracker/peer_array.h"
 #include "tracker/peer_chunk.h"
 

@@ -13,7 +13,7 @@
 #include "shared/reader.h"
 #include "shared/text.h"
 #include "shared/writer.h"
-#include "tracker/dice.h"
+#include "shared/dice.h"
 #include "tracker/redis_link.h"
 #include "tracker/redis_nodes.h"
 #include "tracker/redis_scripts.h"

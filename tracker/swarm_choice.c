@@ -1,7 +1,7 @@
 #include "tracker/swarm_choice.h"
 
 #include "shared/announce.h"
-#include "tracker/dice.h"
+#include "shared/dice.h"
 #include "tracker/peer_choice.h"
 #include "tracker/swarm_store.h"
 #include "tracker/swarm_table.h"

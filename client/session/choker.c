@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/torrent/block.h"
+#include "shared/dice.h"
 
 enum {
 	OPTIMISTIC_SHARE = 5, /* one slot of so many is dealt by chance */
@@ -182,7 +183,7 @@ struct choker *choker_create(
 		return NULL;
 	}
 	c->capacity = capacity;
-	c->dice = seed | 1;
+	c->dice = seed;
 	c->meter.limit = upload_limit;
 	c->meter.most = capacity;
 	c->meter.slots = least_slots(&c->meter, 0);
@@ -203,15 +204,6 @@ bool choker_grants(const struct choker *c, unsigned peer)
 }
 
 unsigned choker_slots(const struct choker *c) { return c->meter.slots; }
-
-/* xorshift64: ties are broken and turns dealt, nothing of value. */
-static uint64_t dice(struct choker *c)
-{
-	c->dice ^= c->dice << 13;
-	c->dice ^= c->dice >> 7;
-	c->dice ^= c->dice << 17;
-	return c->dice;
-}
 
 static bool waits(const struct seat *s) { return s->waits_ms != 0; }
 
@@ -372,7 +364,7 @@ static struct seat *draw(struct choker *c, uint64_t now_ms)
 	if (sum == 0)
 		return NULL;
 
-	uint64_t number = dice(c) % sum;
+	uint64_t number = dice_roll(&c->dice) % sum;
 	for (unsigned i = 0; i < c->capacity; i++) {
 		struct seat *s = &c->seats[i];
 		if (!waits(s) || s->chosen)

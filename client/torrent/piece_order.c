@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "shared/dice.h"
+
 /* How many candidates are compared for one choice: all, in torrents of usual
  * size; in huge ones a sample, so that a choice takes microseconds. */
 enum { RAREST_SAMPLE = 1024 };
@@ -10,7 +12,7 @@ bool piece_order_init(struct piece_order_state *s, enum piece_order order,
 	uint32_t piece_count, uint32_t window, uint64_t seed)
 {
 	*s = (struct piece_order_state){
-		.order = order, .window = window, .dice = seed | 1};
+		.order = order, .window = window, .dice = seed};
 	s->availability = calloc(piece_count, sizeof(*s->availability));
 	return s->availability != NULL;
 }
@@ -54,21 +56,12 @@ void piece_order_count_peer(
 	}
 }
 
-/* xorshift64: no dice of value are thrown here, only ties broken. */
-static uint64_t dice(struct piece_order_state *s)
-{
-	s->dice ^= s->dice << 13;
-	s->dice ^= s->dice >> 7;
-	s->dice ^= s->dice << 17;
-	return s->dice;
-}
-
 /* The rarest of the pieces [first, end). */
 static uint32_t rarest(struct piece_order_state *s, const struct bitfield *has,
 	const struct bitfield *have, const struct bitfield *taken,
 	uint32_t first, uint32_t end)
 {
-	uint32_t start = first + (uint32_t)(dice(s) % (end - first));
+	uint32_t start = first + dice_below(&s->dice, end - first);
 	uint32_t best = BITFIELD_NONE;
 
 	/* From a random place once round, so that equals are chosen evenly

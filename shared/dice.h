@@ -1,10 +1,10 @@
-#ifndef TRACKER_DICE_H
-#define TRACKER_DICE_H
+#ifndef SHARED_DICE_H
+#define SHARED_DICE_H
 
 #include <stdint.h>
 
-/* Quick dice to choose peers with (splitmix64).  The state is seeded from the
- * system's dice; nothing secret depends on it. */
+/* Quick dice to choose peers with and to break ties (splitmix64).  The state is
+ * seeded from the system's dice; nothing secret depends on it. */
 static inline uint64_t dice_roll(uint64_t *state)
 {
 	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
