@@ -32,6 +32,14 @@ bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b)
 	return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
+bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b)
+{
+	bool v4 = endpoint_is_v4(a);
+
+	return v4 == endpoint_is_v4(b) &&
+		memcmp(a->ip, b->ip, v4 ? 16 : 8) == 0;
+}
+
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->port == b->port && endpoint_same_ip(a, b);

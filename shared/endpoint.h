@@ -27,6 +27,11 @@ enum {
 bool endpoint_is_v4(const struct endpoint *e);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b);
+
+/* The same host, as far as one can tell: who has one address of IPv6 has all of
+ * its /64. */
+bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b);
+
 bool endpoint_is_loopback(const struct endpoint *e);
 
 /* An address that counts within a site only: RFC 1918, 3927, 6598; 4193. */

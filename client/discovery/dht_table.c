@@ -94,21 +94,9 @@ static struct entry *find_address(struct dht_table *t,
 
 /* ---- one place for an address ---- */
 
-static bool same_prefix(
-	const struct endpoint *a, const struct endpoint *b, size_t len)
-{
-	return memcmp(a->ip, b->ip, len) == 0;
-}
-
-/* The same host, as far as one can tell. */
-static bool same_host(const struct endpoint *a, const struct endpoint *b)
-{
-	return same_prefix(a, b, endpoint_is_v4(a) ? 16 : 8);
-}
-
 static bool same_network(const struct endpoint *a, const struct endpoint *b)
 {
-	return same_prefix(a, b, endpoint_is_v4(a) ? 15 : 8);
+	return memcmp(a->ip, b->ip, endpoint_is_v4(a) ? 15 : 8) == 0;
 }
 
 /* Is there a node of the same host, or in `b` of the same network?  One that
@@ -125,7 +113,8 @@ static bool crowded(struct dht_table *t, const struct bucket *b,
 			const struct entry *e = &other->nodes[j];
 
 			if (!bad(e) &&
-				(same_host(&e->node.address, address) ||
+				(endpoint_same_host(
+					 &e->node.address, address) ||
 					(other == b &&
 						same_network(&e->node.address,
 							address))))

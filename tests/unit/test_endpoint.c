@@ -218,6 +218,30 @@ Test(endpoint, compares_address_and_port)
 	cr_expect_eq(memcmp(&a, &same, sizeof(a)), 0);
 }
 
+Test(endpoint, knows_a_host_by_its_ipv4_address_or_its_ipv6_slash_64)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{"1.2.3.4:5", "1.2.3.4:6", true},
+		{"1.2.3.4:5", "1.2.3.5:5", false},
+		{"[2001:db8::1]:5", "[2001:db8::2:0:0:1]:6", true},
+		{"[2001:db8::1]:5", "[2001:db8:0:1::1]:5", false},
+		{"[::1]:5", "127.0.0.1:5", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endpoint a, b;
+
+		cr_assert(endpoint_parse(cases[i].a, &a));
+		cr_assert(endpoint_parse(cases[i].b, &b));
+		cr_expect_eq(endpoint_same_host(&a, &b), cases[i].same, "%s %s",
+			cases[i].a, cases[i].b);
+		cr_expect_eq(endpoint_same_host(&b, &a), cases[i].same);
+	}
+}
+
 Test(endpoint, goes_to_a_sockaddr_and_back)
 {
 	static const struct {
