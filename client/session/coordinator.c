@@ -1,9 +1,11 @@
 #include "client/session/coordinator.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/discovery/announcer.h"
@@ -18,6 +20,7 @@
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "client/session/stall.h"
+#include "client/session/waiting_room.h"
 #include "client/session/worker_pool.h"
 #include "client/storage/storage.h"
 #include "client/torrent/magnet.h"
@@ -33,9 +36,13 @@ enum {
 	PROGRESS_MS = TICK_MS + TICK_MS / 2,
 	/* Rates are shown over about so many seconds. */
 	RATE_SECONDS = 4,
-	/* Newcomers kept while somebody of no use makes room, and how long. */
-	MAX_WAITING = 16,
-	WAITING_MS = 10 * 1000,
+	/* Newcomers kept while somebody of no use makes room: so many, and no
+	 * more than a small part of the descriptors. */
+	MOST_WAITING = 512,
+	LEAST_WAITING = 4,
+	DESCRIPTORS_PER_WAITING = 16,
+	/* Room is made in batches, for it means to look at all workers. */
+	ROOM_MS = 100,
 	STOP_ANNOUNCE_MS = 3000,
 	/* With fewer addresses than this the tracker is asked for more. */
 	HUNGRY_ADDRESSES = 3,
@@ -60,11 +67,6 @@ struct watch {
 	char stall[STALL_TEXT_SIZE];
 };
 
-struct waiting {
-	struct candidate candidate;
-	uint64_t since_ms;
-};
-
 struct coordinator {
 	const struct session_context *session;
 	const struct session_options *options;
@@ -80,8 +82,9 @@ struct coordinator {
 	struct watch *watches;
 	uint64_t progress_ms; /* when progress was last told */
 	uint64_t tick_ms;     /* when the next tick is due */
-	struct waiting waiting[MAX_WAITING];
-	size_t waiting_count;
+	struct waiting_room *waiting;
+	uint64_t room_ms; /* when room was last made for them */
+	bool dialled; /* the last free worker was given an address to dial */
 };
 
 static struct session_torrent *torrent_of(struct coordinator *c, int index)
@@ -99,6 +102,29 @@ static bool assign(struct coordinator *c, const struct candidate *candidate)
 	return true;
 }
 
+static unsigned held(void *pool, const struct endpoint *address)
+{
+	return worker_pool_held(pool, address);
+}
+
+/* All workers are taken: somebody of no use goes for each newcomer, and for an
+ * address that is due to be dialled; peers that do nothing must not keep us
+ * from those that might. */
+static void make_room(struct coordinator *c, uint64_t now_ms)
+{
+	unsigned due = peer_book_due(c->book, now_ms);
+	unsigned newcomers = (unsigned)waiting_room_count(c->waiting);
+
+	if (worker_pool_free(c->pool) > 0 || newcomers + due == 0)
+		return;
+	const struct candidate *next =
+		waiting_room_next(c->waiting, held, c->pool);
+	c->room_ms = now_ms;
+	worker_pool_make_room(c->pool, newcomers + due,
+		next ? worker_pool_held(c->pool, &next->address) : UINT_MAX,
+		now_ms);
+}
+
 static void admit(struct coordinator *c, const struct candidate *newcomer,
 	uint64_t now_ms)
 {
@@ -106,34 +132,11 @@ static void admit(struct coordinator *c, const struct candidate *newcomer,
 		close(newcomer->socket);
 		return;
 	}
-	if (assign(c, newcomer))
+	if (waiting_room_count(c->waiting) == 0 && assign(c, newcomer))
 		return;
-	/* Full.  If somebody can be spared, it waits for his place. */
-	if (c->waiting_count < MAX_WAITING &&
-		worker_pool_make_room(c->pool, now_ms)) {
-		c->waiting[c->waiting_count++] =
-			(struct waiting){*newcomer, now_ms};
-		return;
-	}
-	close(newcomer->socket);
-}
-
-static void drop_waiting(struct coordinator *c, size_t i)
-{
-	c->waiting_count--;
-	for (; i < c->waiting_count; i++)
-		c->waiting[i] = c->waiting[i + 1];
-}
-
-static void seat_waiting(struct coordinator *c, uint64_t now_ms)
-{
-	while (c->waiting_count > 0 && assign(c, &c->waiting[0].candidate))
-		drop_waiting(c, 0);
-	while (c->waiting_count > 0 &&
-		now_ms - c->waiting[0].since_ms >= WAITING_MS) {
-		close(c->waiting[0].candidate.socket);
-		drop_waiting(c, 0);
-	}
+	waiting_room_add(c->waiting, newcomer, now_ms);
+	if (now_ms - c->room_ms >= ROOM_MS)
+		make_room(c, now_ms);
 }
 
 static void ban(
@@ -144,32 +147,56 @@ static void ban(
 	worker_pool_stop_address(c->pool, &guilty->address, whole_ip);
 }
 
-static void dial_due(struct coordinator *c, uint64_t now_ms)
+static bool seat_newcomer(struct coordinator *c, uint64_t now_ms)
+{
+	const struct candidate *next =
+		waiting_room_next(c->waiting, held, c->pool);
+
+	if (!next)
+		return false;
+	struct candidate newcomer = *next;
+	waiting_room_leave(c->waiting, next);
+	/* It may have been banned meanwhile; or the pool is closing. */
+	if (!peer_book_welcome(c->book, &newcomer.address, now_ms) ||
+		!assign(c, &newcomer))
+		close(newcomer.socket);
+	return true;
+}
+
+static bool dial_next(struct coordinator *c, uint64_t now_ms)
 {
 	struct candidate next = {.source = FROM_TRACKER, .socket = -1};
 	uint64_t ask_again_ms;
 
-	while (worker_pool_free(c->pool) > c->waiting_count &&
-		peer_book_next(c->book, now_ms, &next.torrent, &next.address,
-			&ask_again_ms)) {
-		if (assign(c, &next))
-			continue;
+	if (!peer_book_next(c->book, now_ms, &next.torrent, &next.address,
+		    &ask_again_ms))
+		return false;
+	if (!assign(c, &next)) {
 		/* The pool is closing. */
 		next.ended = PEER_END_STOPPED;
 		next.dialled = true;
 		peer_book_ended(c->book, &next, now_ms);
-		return;
+		return false;
 	}
+	return true;
 }
 
-/* Peers that do nothing must not keep us from those that might: with all
- * workers taken and addresses left to try, one that is of no use goes at each
- * tick. */
-static void rotate(struct coordinator *c, uint64_t now_ms)
+/* Free workers go to those who wait and to addresses that are due in turn, so
+ * that a crowd at the door does not keep us from dialling. */
+static void fill_workers(struct coordinator *c, uint64_t now_ms)
 {
-	if (worker_pool_free(c->pool) == 0 && c->waiting_count == 0 &&
-		peer_book_due(c->book, now_ms))
-		(void)worker_pool_make_room(c->pool, now_ms);
+	while (worker_pool_free(c->pool) > 0) {
+		bool dial_first = !c->dialled;
+
+		if (dial_first && dial_next(c, now_ms))
+			c->dialled = true;
+		else if (seat_newcomer(c, now_ms))
+			c->dialled = false;
+		else if (!dial_first && dial_next(c, now_ms))
+			c->dialled = true;
+		else
+			return;
+	}
 }
 
 static void handle(
@@ -183,7 +210,6 @@ static void handle(
 		worker_pool_release(c->pool, got->worker);
 		c->trade = true; /* perhaps its slot is free */
 		peer_book_ended(c->book, got, now_ms);
-		seat_waiting(c, now_ms);
 		break;
 	case FROM_GREETING:
 		peer_book_connected(c->book, got->torrent, &got->address);
@@ -498,8 +524,8 @@ static void tick(struct coordinator *c, uint64_t now_ms)
 	}
 	if (progress)
 		c->progress_ms = now_ms;
-	seat_waiting(c, now_ms);
-	rotate(c, now_ms);
+	waiting_room_tidy(c->waiting, now_ms);
+	make_room(c, now_ms);
 	if (ended == c->session->torrent_count)
 		(void)!write(c->done_fd, &(uint64_t){1}, sizeof(uint64_t));
 	c->tick_ms = now_ms + TICK_MS;
@@ -525,7 +551,7 @@ static void *run(void *arg)
 			handle(c, &got, now);
 		if (now >= c->tick_ms)
 			tick(c, now);
-		dial_due(c, now);
+		fill_workers(c, now);
 		if (c->trade)
 			share_upload(c, now);
 	}
@@ -534,13 +560,24 @@ static void *run(void *arg)
 
 static void release(struct coordinator *c)
 {
-	while (c->waiting_count > 0)
-		close(c->waiting[--c->waiting_count].candidate.socket);
+	waiting_room_destroy(c->waiting);
 	peer_book_destroy(c->book);
 	choker_destroy(c->choker);
 	free(c->traders);
 	free(c->watches);
 	free(c);
+}
+
+static size_t most_waiting(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return LEAST_WAITING;
+	rlim_t share = limit.rlim_cur / DESCRIPTORS_PER_WAITING;
+	return share > MOST_WAITING     ? MOST_WAITING
+		: share < LEAST_WAITING ? LEAST_WAITING
+					: (size_t)share;
 }
 
 struct coordinator *coordinator_start(const struct session_context *session,
@@ -565,7 +602,9 @@ struct coordinator *coordinator_start(const struct session_context *session,
 	c->traders = calloc(worker_pool_size(pool), sizeof(*c->traders));
 	c->choker = choker_create(
 		worker_pool_size(pool), options->upload_limit, random_u64());
-	if (!c->watches || !c->book || !c->traders || !c->choker) {
+	c->waiting = waiting_room_create(most_waiting(), random_u64());
+	if (!c->watches || !c->book || !c->traders || !c->choker ||
+		!c->waiting) {
 		error_set(err, "coordinator: out of memory");
 		release(c);
 		return NULL;

@@ -11,10 +11,15 @@
 
 enum {
 	STACK_SIZE = 256 * 1024,
-	/* A peer that moved nothing for so long does no good... */
+	/* A peer that moved nothing for so long does no good; sooner one that
+	 * has not even shaken hands, or that wants nothing and has nothing. */
 	IDLE_MS = 10 * 1000,
-	/* ... and one that has not even shaken hands does none sooner. */
-	UNMET_MS = 3 * 1000,
+	IDLE_FOR_NOTHING_MS = 3 * 1000,
+	/* Much sooner when its host has so many workers more than the
+	 * newcomer's, or when it is here for nothing and more newcomers wait
+	 * than there are workers: some come back as soon as they are closed. */
+	CROWD = 4,
+	CROWD_IMPATIENCE = 4,
 	/* Where there are few threads, half of them and so many are left to
 	 * others: those who give the workers something to do, trackers,
 	 * checks. */
@@ -39,6 +44,7 @@ struct slot {
 	struct candidate candidate;
 	bool dismissed; /* the thread is to end */
 	bool leaving;   /* was asked to go */
+	unsigned alike; /* make_room's: of its host, itself included */
 	bool met;
 	bool dialled;
 	int torrent;
@@ -331,56 +337,102 @@ void worker_pool_nudge(struct worker_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static unsigned same_address_locked(
-	const struct worker_pool *pool, const struct slot *as)
+static unsigned held_locked(
+	const struct worker_pool *pool, const struct endpoint *address)
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < pool->started; i++) {
 		const struct slot *slot = &pool->slots[i];
-		if (talks(slot) && !slot->leaving &&
-			endpoint_same_ip(&slot->candidate.address,
-				&as->candidate.address))
-			count++;
+		count += talks(slot) && !slot->leaving &&
+			endpoint_same_host(&slot->candidate.address, address);
 	}
 	return count;
 }
 
-static bool does_no_good(const struct slot *slot, uint64_t now_ms)
+unsigned worker_pool_held(
+	struct worker_pool *pool, const struct endpoint *address)
 {
-	const struct worker *w = &slot->worker;
-
-	if (!talks(slot) || slot->leaving)
-		return false;
-	return w->met ? now_ms - w->useful_ms >= IDLE_MS
-		      : now_ms - w->since_ms >= UNMET_MS;
+	pthread_mutex_lock(&pool->lock);
+	unsigned count = held_locked(pool, address);
+	pthread_mutex_unlock(&pool->lock);
+	return count;
 }
 
-bool worker_pool_make_room(struct worker_pool *pool, uint64_t now_ms)
+/* Who wants in. */
+struct newcomers {
+	unsigned count;
+	unsigned held; /* by the host of the first */
+	uint64_t now_ms;
+};
+
+static bool does_no_good(const struct worker_pool *pool,
+	const struct slot *slot, const struct newcomers *n)
+{
+	const struct worker *w = &slot->worker;
+	bool for_nothing = !w->met || (!w->peer_interested && !w->peer_offers);
+	bool crowd = (slot->alike > CROWD && slot->alike - CROWD > n->held) ||
+		(for_nothing && n->count > pool->started);
+	uint64_t patience_ms = for_nothing ? IDLE_FOR_NOTHING_MS : IDLE_MS;
+
+	if (crowd)
+		patience_ms /= CROWD_IMPATIENCE;
+	/* Added, not subtracted: it may have been of use a moment after now. */
+	return (w->met ? w->useful_ms : w->since_ms) + patience_ms <= n->now_ms;
+}
+
+static bool is_worse(const struct slot *a, const struct slot *b)
+{
+	if (a->alike != b->alike)
+		return a->alike > b->alike;
+	return a->worker.useful_ms < b->worker.useful_ms;
+}
+
+static struct slot *worst_locked(
+	struct worker_pool *pool, const struct newcomers *n)
 {
 	struct slot *worst = NULL;
-	unsigned worst_alike = 0;
+
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (talks(slot) && !slot->leaving &&
+			does_no_good(pool, slot, n) &&
+			(!worst || is_worse(slot, worst)))
+			worst = slot;
+	}
+	return worst;
+}
+
+static void one_less_locked(
+	struct worker_pool *pool, const struct endpoint *address)
+{
+	for (unsigned i = 0; i < pool->started; i++) {
+		struct slot *slot = &pool->slots[i];
+		if (endpoint_same_host(&slot->candidate.address, address))
+			slot->alike--;
+	}
+}
+
+void worker_pool_make_room(struct worker_pool *pool, unsigned newcomers,
+	unsigned held, uint64_t now_ms)
+{
+	struct newcomers n = {newcomers, held, now_ms};
+	struct slot *worst;
+	unsigned leaving = 0;
 
 	pthread_mutex_lock(&pool->lock);
 	for (unsigned i = 0; i < pool->started; i++) {
 		struct slot *slot = &pool->slots[i];
-		if (!does_no_good(slot, now_ms))
-			continue;
-		/* Of an address that holds many first, then the longest idle.
-		 */
-		unsigned alike = same_address_locked(pool, slot);
-		if (!worst || alike > worst_alike ||
-			(alike == worst_alike &&
-				slot->worker.useful_ms <
-					worst->worker.useful_ms)) {
-			worst = slot;
-			worst_alike = alike;
-		}
+		leaving += talks(slot) && slot->leaving;
+		slot->alike = held_locked(pool, &slot->candidate.address);
 	}
-	if (worst)
+	while (leaving < newcomers &&
+		(worst = worst_locked(pool, &n)) != NULL) {
 		ask_to_leave_locked(worst, LETTER_MAKE_ROOM);
+		one_less_locked(pool, &worst->candidate.address);
+		leaving++;
+	}
 	pthread_mutex_unlock(&pool->lock);
-	return worst != NULL;
 }
 
 struct worker_counts worker_pool_counts(

@@ -20,8 +20,8 @@ struct session_context;
  * the coordinator has heard of it (worker_pool_release).
  *
  * Threads: create, stop and destroy by the main thread; assign, release,
- * stop_..., make_room, counts, look and grant by the coordinator; meet and the
- * rest of struct worker by that worker. */
+ * stop_..., held, make_room, counts, look and grant by the coordinator; meet
+ * and the rest of struct worker by that worker. */
 struct worker_pool;
 
 /* What a worker is about, as others may see it. */
@@ -84,9 +84,17 @@ void worker_pool_stop_address(
  * thread. */
 void worker_pool_nudge(struct worker_pool *pool);
 
-/* A newcomer waits: let go of the peer that does the least good, if there is
- * one that does none (PROMISES, "full pool").  False: all are of use. */
-bool worker_pool_make_room(struct worker_pool *pool, uint64_t now_ms);
+/* How many talk with peers of this address' host. */
+unsigned worker_pool_held(
+	struct worker_pool *pool, const struct endpoint *address);
+
+/* So many newcomers wait, and the host of the first has `held` workers: let go
+ * of as many peers that do no good, if there are (PROMISES, "full pool"); of
+ * those whose host has most workers first, then of the longest idle, and sooner
+ * where its host has many more than the newcomer's or many wait.  Those that
+ * were asked to go before and are still here count. */
+void worker_pool_make_room(struct worker_pool *pool, unsigned newcomers,
+	unsigned held, uint64_t now_ms);
 
 struct worker_counts {
 	unsigned connected;

@@ -13,6 +13,7 @@ import pytest
 import fakepeer
 from fakepeer import (ALLOWED_FAST, BITFIELD, BLOCK, CANCEL, CHOKE, EXTENDED, EXTENDED_BIT, FAST_BIT, HAVE, HAVE_ALL, HAVE_NONE, INTERESTED, NOT_INTERESTED,
                       PIECE, PORT, PROTOCOL, REJECT, REQUEST, SUGGEST, UNCHOKE, Closed, Connection, Seeder, bitfield_of, fetch_piece)
+from knockers import Knockers
 from lab import finish_equal, free_port
 from programs import cpu_seconds, memory_kib, patience, scaled
 from torrents import bencode
@@ -388,6 +389,29 @@ def test_500_that_idle_after_the_handshake_make_room_for_a_newcomer(swarm):
     finally:
         for c in crowd:
             c.close()
+
+
+OTHER_HOSTS = ["127.0.0.%d" % i for i in range(100, 104)]
+ITS_OWN_HOST = ["127.0.0.9"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shake_hands", [False, True], ids=["mute", "idle"])
+@pytest.mark.parametrize("sources", [OTHER_HOSTS, ITS_OWN_HOST], ids=["other_hosts", "its_own_host"])
+def test_500_that_come_back_at_once_make_room_for_a_newcomer(swarm, sources, shake_hands):
+    seeder = swarm.seed()
+    with Knockers(seeder.port, scaled(500), sources, swarm.torrent if shake_hands else None):
+        newcomer_is_served(swarm, seeder, 30 if shake_hands else 15)
+
+
+@pytest.mark.slow
+def test_a_crowd_at_the_door_does_not_keep_a_leech_from_dialling(swarm):
+    port = free_port()  # nobody is there yet
+    leech = swarm.leech("127.0.0.1:%d" % port)
+    leech.wait_for("listening")
+    with Knockers(leech.port, scaled(500), OTHER_HOSTS, swarm.torrent):
+        swarm.seed(port=port)
+        swarm.finish(leech)
 
 
 def newcomer_is_served(swarm, seeder, seconds):
