@@ -243,6 +243,7 @@ static bool make_and_save(const struct create_options *o, const char *source,
 	struct buffer b;
 	struct make_torrent what = {
 		.path = source,
+		.output = path,
 		.trackers = o->trackers.items,
 		.tracker_count = o->trackers.count,
 		.web_seeds = o->web_seeds.items,

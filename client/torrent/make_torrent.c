@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -524,6 +525,28 @@ static bool make(const struct make_torrent *what,
 	return ok;
 }
 
+/* Such as `create . --force` a second time: the torrent of the first time lies
+ * in the folder that it is of. */
+static bool spares_source(const struct make_torrent *what,
+	const struct source_files *source, struct error *err)
+{
+	char shown[160];
+	struct stat st;
+
+	if (!what->output || lstat(what->output, &st) != 0)
+		return true;
+	for (size_t i = 0; i < source->count; i++) {
+		if (source->files[i].inode == st.st_ino &&
+			source->files[i].device == st.st_dev)
+			return error_set(err,
+				"%s: is to be shared, and would be replaced by "
+				"the torrent",
+				text_escape_str(
+					what->output, shown, sizeof(shown)));
+	}
+	return true;
+}
+
 bool make_torrent(
 	const struct make_torrent *what, struct buffer *ret, struct error *err)
 {
@@ -532,7 +555,8 @@ bool make_torrent(
 	if (!source_files_list(
 		    what->path, what->skipped, what->ctx, &source, err))
 		return false;
-	bool ok = make(what, &source, ret, err);
+	bool ok = spares_source(what, &source, err) &&
+		make(what, &source, ret, err);
 	source_files_finish(&source);
 	return ok;
 }

@@ -12,6 +12,8 @@
  * several threads at the speed of the disk or the cores, write. */
 struct make_torrent {
 	const char *path;
+	const char *output; /* where it will be written: none of the files; may
+			     * be NULL */
 	const char *const *trackers; /* each its own tier (BEP 12) */
 	size_t tracker_count;
 	const char *const *web_seeds;
@@ -34,7 +36,8 @@ uint32_t make_torrent_piece_length(uint64_t total);
  * taken in the order of their names' bytes.  Symlinks are left out and told to
  * `skipped`, since seeding never follows one (PROMISES P1); a FIFO, a device or
  * a file that cannot be read is refused by name.
- * False: `err` names the file; also one that changed while it was read. */
+ * False: `err` names the file; also one that changed while it was read, and one
+ * that lies at `output`, for it would be gone. */
 bool make_torrent(
 	const struct make_torrent *what, struct buffer *ret, struct error *err);
 

@@ -83,6 +83,15 @@ def test_an_existing_torrent_is_kept_unless_forced(lab):
     assert out.read_bytes() != b"precious"
 
 
+@pytest.mark.parametrize("path, output", [("folder", "folder/old.torrent"), ("folder/a", "folder/a"), (".", "./folder/b")])
+def test_what_is_to_be_shared_is_not_replaced_by_the_torrent(lab, path, output):
+    files = {"a": noise(1000), "b": noise(1000), "old.torrent": b"d8:announce0:e"}
+    lab.write("folder", files)
+    result = lab.command("create", path, "--output", output, "--force", cwd=lab.folder)
+    assert result.refused and result.status == 1 and output in result.err, result
+    assert {p.name: p.read_bytes() for p in lab.path("folder").iterdir()} == files
+
+
 @pytest.mark.parametrize("size", [1, 10 << 20, 40 << 20, 100 << 20])
 def test_the_piece_length_follows_the_size(lab, size):
     content = lab.path("sparse")
