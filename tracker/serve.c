@@ -225,13 +225,18 @@ static struct state_times times_now(void)
 	return (struct state_times){clock_ms() / 1000, (uint64_t)clock_wall()};
 }
 
-/* The swarms of the last run, and what keeps them for the next. */
+/* The store in memory, with the swarms of the last run. */
 static bool restore(
 	struct tracker *t, const struct settings *s, struct error *err)
 {
 	struct state_times times = times_now();
 	struct state_loaded loaded;
 
+	t->store = store_memory_create(
+		s->max_peers > 0 ? (size_t)s->max_peers : machine_peers(),
+		s->peer_timeout_s);
+	if (!t->store)
+		return error_set(err, "store: out of memory");
 	if (!s->state)
 		return true;
 	if (!state_file_load(s->state, t->store, &times, s->peer_timeout_s,
@@ -240,6 +245,22 @@ static bool restore(
 	if (loaded.damage.text[0] != '\0')
 		notice_warning(loaded.damage.text);
 	notice_restored(s->json, &loaded);
+	return true;
+}
+
+/* What keeps the swarms: for the next run, or for other trackers. */
+static bool start_store(
+	struct tracker *t, const struct settings *s, struct error *err)
+{
+	const struct store_redis_options o = {
+		.url = &s->redis, .keep_s = s->peer_timeout_s};
+
+	if (s->in_redis) {
+		t->store = store_redis_create(&o, err);
+		return t->store;
+	}
+	if (!s->state)
+		return true;
 	t->keeper = state_keeper_start(s->state, t->store, s->state_interval_s);
 	return t->keeper || error_set(err, "%s: out of memory", s->state);
 }
@@ -255,23 +276,6 @@ static bool save(struct tracker *t, const struct settings *s, struct error *err)
 	state_keeper_stop(t->keeper);
 	t->keeper = NULL;
 	return state_file_save(s->state, t->store, &times, NULL, err);
-}
-
-static struct swarm_store *make_store(
-	const struct settings *s, struct error *err)
-{
-	const struct store_redis_options o = {
-		.url = &s->redis, .keep_s = s->peer_timeout_s};
-	struct swarm_store *store;
-
-	if (s->in_redis)
-		return store_redis_create(&o, err);
-	store = store_memory_create(
-		s->max_peers > 0 ? (size_t)s->max_peers : machine_peers(),
-		s->peer_timeout_s);
-	if (!store)
-		error_set(err, "store: out of memory");
-	return store;
 }
 
 /* Half of the cores, for HTTP and for UDP: most of an announce's time goes in
@@ -308,12 +312,7 @@ static bool start(struct tracker *t, const struct settings *s,
 {
 	t->started_ms = clock_ms();
 	t->peer_timeout_s = s->peer_timeout_s;
-	if (!make_limits(t, s, err))
-		return false;
-	t->store = make_store(s, err);
-	if (!t->store)
-		return false;
-	if (!restore(t, s, err))
+	if (!make_limits(t, s, err) || !start_store(t, s, err))
 		return false;
 	t->rules = (struct announce_rules){
 		.store = t->store,
@@ -419,7 +418,6 @@ static sigset_t hold_signals(void)
 
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	return signals;
 }
 
@@ -444,10 +442,12 @@ static int run_tracker(const struct settings *s, struct error *err)
 	if (!plan_listening(s, &t.plan, &status, err))
 		return status;
 
+	signal(SIGPIPE, SIG_IGN);
 	hold_reload();
 	/* There may be much to read. */
 	stop_signals_end_at_first("tbt-tracker: stopped: before it began\n");
-	bool ok = read_lists(&t, s, err);
+	bool ok =
+		read_lists(&t, s, err) && (s->in_redis || restore(&t, s, err));
 	sigset_t signals = hold_signals();
 	ok = ok && start(&t, s, (uint32_t)s->interval_s, err);
 	if (ok)
