@@ -101,6 +101,7 @@ static bool expire_step_locked(
 		if (!expire_bucket_locked(t, s, before_s, &budget))
 			return true;
 		s->expire_bucket--;
+		swarm_shard_foresee(s, s->expire_bucket - SWARM_AHEAD);
 		/* An empty bucket is work, too. */
 		if (budget > 0)
 			budget--;

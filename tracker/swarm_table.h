@@ -75,6 +75,19 @@ struct swarm_shard *swarm_table_shard(struct swarm_table *t, uint64_t hash);
 struct swarm **swarm_shard_find(struct swarm_shard *s, uint64_t hash,
 	const struct info_hash *info_hash);
 
+/* For who goes through all buckets: what he will find in that one (if there is
+ * one) is fetched meanwhile.  Swarms lie anywhere, and to wait for memory each
+ * time takes longer than all the rest. */
+enum { SWARM_AHEAD = 8 }; /* buckets */
+static inline void swarm_shard_foresee(
+	const struct swarm_shard *s, size_t bucket)
+{
+	if (bucket >= s->bucket_count)
+		return;
+	__builtin_prefetch(s->buckets[bucket]);
+	__builtin_prefetch((const char *)s->buckets[bucket] + 64);
+}
+
 /* Where the pointer to that swarm is; perhaps it has no peers yet.  NULL: out
  * of memory. */
 struct swarm **swarm_table_find_or_add(struct swarm_table *t,

@@ -113,6 +113,7 @@ static void walk_shard_locked(const struct swarm_table *t,
 		at->midway = w != NULL;
 		if (!w) {
 			at->bucket++;
+			swarm_shard_foresee(s, at->bucket + SWARM_AHEAD);
 			continue;
 		}
 		at->swarm = w->hash;
