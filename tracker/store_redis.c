@@ -9,11 +9,11 @@
 
 #include "shared/announce.h"
 #include "shared/clock.h"
+#include "shared/dice.h"
 #include "shared/random_bytes.h"
 #include "shared/reader.h"
 #include "shared/text.h"
 #include "shared/writer.h"
-#include "shared/dice.h"
 #include "tracker/redis_link.h"
 #include "tracker/redis_nodes.h"
 #include "tracker/redis_scripts.h"
