@@ -57,6 +57,7 @@ struct candidate {
 	enum peer_end ended;
 	bool dialled;         /* by us: so the address can be dialled again */
 	bool got_data;        /* it gave us a good piece */
+	bool lacks;           /* it has not all that it wants */
 	unsigned worker;      /* that is free now */
 	uint16_t listen_port; /* of an accepted peer, by its `p`; 0: not said */
 };

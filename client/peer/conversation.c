@@ -291,19 +291,23 @@ bool conversation_can_take(const struct conversation *c)
 		c->out.len < CONVERSATION_MAX_OUT / 2;
 }
 
+bool conversation_peer_is_done(const struct conversation *c)
+{
+	return piece_talk_peer_is_seed(&c->pieces) ||
+		c->extensions.theirs.upload_only;
+}
+
 /* ---- time ---- */
 
-/* We need nothing, and have told of all that we have; and it is a seed, or will
- * not ask for anything either. */
+/* We need nothing, and have told of all that we have; and the peer will not ask
+ * for anything either. */
 static bool both_complete(const struct conversation *c)
 {
 	bool done = bitfield_full(&c->pieces.have) ||
 		(wants_nothing(c) &&
 			!torrent_has_news(c->torrent, c->pieces.news_at));
 
-	return done &&
-		(piece_talk_peer_is_seed(&c->pieces) ||
-			c->extensions.theirs.upload_only);
+	return done && conversation_peer_is_done(c);
 }
 
 enum conversation_verdict conversation_tick(

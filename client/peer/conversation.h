@@ -110,6 +110,9 @@ enum conversation_verdict conversation_tick(
  * ask. */
 size_t conversation_room(const struct conversation *c, uint64_t now_ms);
 
+/* Is the peer a seed, or has it all that it wants? */
+bool conversation_peer_is_done(const struct conversation *c);
+
 /* Does it wait for blocks to ask for? */
 bool conversation_hungry(const struct conversation *c);
 

@@ -346,7 +346,7 @@ static void look_after(
 	}
 	if (st->state == STATE_SEEDING && !w->seeding) {
 		w->seeding = true;
-		peer_book_want(c->book, st->index, PEER_BOOK_UNTRIED);
+		peer_book_want(c->book, st->index, PEER_BOOK_TAKERS);
 	}
 	if (st->state == STATE_SEEDING && seeded_enough(c, st, now_ms))
 		(void)session_torrent_advance(st, STATE_SEEDING, STATE_DONE);

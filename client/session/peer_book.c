@@ -19,8 +19,9 @@ enum {
 	PROTOCOL_ERROR_MS = 10 * 60 * 1000,
 	/* Who stayed so long does not count as failing when it goes. */
 	LONG_VISIT_MS = 60 * 1000,
-	/* 20 minutes: no more proven than others. */
+	/* 20 minutes: no more proven than others, and no more needy. */
 	PROVEN_MAX_FAILURES = 20,
+	NEEDY_MAX_FAILURES = 8,
 };
 static const uint64_t never_ms = UINT64_MAX;
 
@@ -201,8 +202,9 @@ static bool is_wanted(const struct chapter *c, enum peer_rank rank)
 		return false;
 	case PEER_BOOK_ALL:
 		return true;
-	case PEER_BOOK_UNTRIED:
-		return rank == RANK_USER || rank == RANK_FRESH;
+	case PEER_BOOK_TAKERS:
+		return rank == RANK_USER || rank == RANK_FRESH ||
+			rank == RANK_NEEDY;
 	}
 	return false;
 }
@@ -235,13 +237,14 @@ static struct peer_entry *next_due(struct chapter *c, uint64_t now_ms)
 	if (e)
 		return e;
 
-	/* The fresh and the tried share: a flood of either cannot keep the
-	 * other waiting. */
-	struct peer_entry *fresh = first_due(c, RANK_FRESH, now_ms);
-	struct peer_entry *tried = first_due(c, RANK_TRIED, now_ms);
-	if (!fresh || !tried)
-		return fresh ? fresh : tried;
-	return fresh->due.due_ms <= tried->due.due_ms ? fresh : tried;
+	/* The others share: a flood of one rank cannot keep another waiting. */
+	for (enum peer_rank rank = RANK_FRESH; rank < RANKS; rank++) {
+		struct peer_entry *other = first_due(c, rank, now_ms);
+
+		if (other && (!e || other->due.due_ms < e->due.due_ms))
+			e = other;
+	}
+	return e;
 }
 
 /* When somebody falls due. */
@@ -324,6 +327,7 @@ static uint64_t max_backoff_ms(enum peer_rank rank)
 	case RANK_PROVEN:
 		return MAX_BACKOFF_PROVEN_MS;
 	case RANK_FRESH:
+	case RANK_NEEDY:
 	case RANK_TRIED:
 	case RANKS:
 		break;
@@ -350,7 +354,8 @@ static void lower_rank(struct peer_entry *e)
 static void failed(struct peer_entry *e, uint64_t now_ms)
 {
 	e->failures++;
-	if (e->rank == RANK_PROVEN && e->failures > PROVEN_MAX_FAILURES)
+	if ((e->rank == RANK_PROVEN && e->failures > PROVEN_MAX_FAILURES) ||
+		(e->rank == RANK_NEEDY && e->failures > NEEDY_MAX_FAILURES))
 		lower_rank(e);
 	e->due.due_ms = now_ms + backoff_ms(e);
 }
@@ -363,21 +368,39 @@ static void find_guilty(struct peer_entry *e, uint64_t now_ms)
 	e->due.due_ms = now_ms;
 }
 
+static bool was_there(const struct candidate *c)
+{
+	return c->ended != PEER_END_UNREACHABLE &&
+		c->ended != PEER_END_NO_HANDSHAKE;
+}
+
+/* Whom we dialled may not know where we are: while it lacks something that we,
+ * who are complete, have, it is for us to dial again. */
+static void judge_need(const struct chapter *chapter, struct peer_entry *e,
+	const struct candidate *c)
+{
+	bool needy = chapter->wanted == PEER_BOOK_TAKERS &&
+		((c->ended == PEER_END_CLOSED && c->lacks) ||
+			(c->ended == PEER_END_DUPLICATE && !e->duplicate));
+
+	if (needy && e->rank != RANK_USER)
+		e->rank = RANK_NEEDY;
+	else if (e->rank == RANK_NEEDY && was_there(c))
+		lower_rank(e);
+}
+
 /* What follows from how it ended: rank, failures, and when it is due. */
 static void judge(
 	struct peer_entry *e, const struct candidate *c, uint64_t now_ms)
 {
-	bool was_there = c->ended != PEER_END_UNREACHABLE &&
-		c->ended != PEER_END_NO_HANDSHAKE;
-
-	if (was_there)
+	if (was_there(c))
 		refund(e);
 	if (c->got_data && e->rank != RANK_USER)
 		e->rank = RANK_PROVEN;
 	if (e->rank == RANK_FRESH)
 		e->rank = RANK_TRIED;
 	if (c->got_data ||
-		(was_there && now_ms - e->dialled_ms >= LONG_VISIT_MS))
+		(was_there(c) && now_ms - e->dialled_ms >= LONG_VISIT_MS))
 		e->failures = 0;
 	bool again = e->duplicate;
 	e->duplicate = c->ended == PEER_END_DUPLICATE;
@@ -485,6 +508,7 @@ void peer_book_ended(
 	struct peer_entry *e = peer_shelf_find(s, &c->address);
 	if (!e || !e->connected)
 		return;
+	judge_need(chapter, e, c);
 	judge(e, c, now_ms);
 	e->connected = false;
 	e->charged = false;

@@ -74,7 +74,9 @@ bool peer_book_ban(
 enum peer_book_wanted {
 	PEER_BOOK_NOBODY, /* it has ended, or wants no peers for now */
 	PEER_BOOK_ALL,
-	PEER_BOOK_UNTRIED, /* complete: who was never tried, and the user's */
+	/* Complete: who was never tried, or was dialled and has not all that it
+	 * wants, and the user's. */
+	PEER_BOOK_TAKERS,
 };
 void peer_book_want(
 	struct peer_book *b, int torrent, enum peer_book_wanted wanted);

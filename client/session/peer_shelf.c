@@ -60,6 +60,11 @@ struct peer_entry *peer_shelf_next(
 	return e ? e->hh.next : s->by_address;
 }
 
+static bool is_evictable(const struct peer_entry *e)
+{
+	return e->rank == RANK_NEEDY || e->rank == RANK_TRIED;
+}
+
 static struct peer_entry **evictable_list(
 	struct peer_shelf *s, const struct peer_entry *e)
 {
@@ -71,7 +76,7 @@ static struct peer_entry **evictable_list(
 void peer_shelf_put_down(struct peer_shelf *s, struct peer_entry *e)
 {
 	due_heap_add(&s->heaps[e->rank], &e->due);
-	if (e->rank == RANK_TRIED) {
+	if (is_evictable(e)) {
 		struct peer_entry **list = evictable_list(s, e);
 		DL_APPEND(*list, e);
 	}
@@ -80,7 +85,7 @@ void peer_shelf_put_down(struct peer_shelf *s, struct peer_entry *e)
 void peer_shelf_pick_up(struct peer_shelf *s, struct peer_entry *e)
 {
 	due_heap_remove(&s->heaps[e->rank], &e->due);
-	if (e->rank == RANK_TRIED) {
+	if (is_evictable(e)) {
 		struct peer_entry **list = evictable_list(s, e);
 		DL_DELETE(*list, e);
 	}

@@ -21,6 +21,7 @@ enum peer_rank {
 	RANK_USER,   /* named by the user */
 	RANK_PROVEN, /* gave data */
 	RANK_FRESH,  /* never tried */
+	RANK_NEEDY,  /* could not yet take all that we have */
 	RANK_TRIED,
 	RANKS,
 };
@@ -56,7 +57,7 @@ struct peer_shelf {
 	struct peer_entry *by_address;
 	size_t count;
 	struct due_heap heaps[RANKS];
-	/* RANK_TRIED by failures, the longest waiting first. */
+	/* RANK_NEEDY and RANK_TRIED by failures, the longest waiting first. */
 	struct peer_entry *evictable[PEER_SHELF_FAILURES + 1];
 	/* Of the heaps: each has room for all, so that an entry can change its
 	 * rank at any time. */
@@ -78,9 +79,9 @@ struct peer_entry *peer_shelf_find(
 struct peer_entry *peer_shelf_next(
 	const struct peer_shelf *s, const struct peer_entry *e);
 
-/* A new entry, picked up.  When there are `most` already, a tried one that
- * waits makes room and is freed: of those that failed most often the one that
- * has waited longest.  NULL: none could, or out of memory. */
+/* A new entry, picked up.  When there are `most` already, a tried or needy
+ * one that waits makes room and is freed: of those that failed most often the
+ * one that has waited longest.  NULL: none could, or out of memory. */
 struct peer_entry *peer_shelf_add(struct peer_shelf *s,
 	const struct endpoint *address, enum peer_rank rank, size_t most);
 

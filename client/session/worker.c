@@ -485,6 +485,7 @@ static struct worker_result talk_to_the_end(struct talk *t,
 		.ended = end.ended,
 		.torrent = g->torrent,
 		.got_data = t->conversation.asking.payload > 0,
+		.lacks = !conversation_peer_is_done(&t->conversation),
 		.listen_port = t->conversation.extensions.theirs.port,
 	};
 	tell_peer(t, candidate, &g->theirs, PEER_CLOSED, end.reason);

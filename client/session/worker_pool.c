@@ -74,6 +74,7 @@ static void push_ended(struct slot *slot, const struct worker_result *result)
 	c.torrent = result->torrent;
 	c.ended = result->ended;
 	c.got_data = result->got_data;
+	c.lacks = result->lacks;
 	c.listen_port = result->listen_port;
 	c.worker = slot->worker.index;
 	/* The queue keeps room for every worker; false: it is closed, and

@@ -128,6 +128,7 @@ struct worker_result {
 	enum peer_end ended;
 	int torrent;
 	bool got_data;
+	bool lacks;
 	uint16_t listen_port;
 };
 struct worker_result worker_talk(

@@ -1,4 +1,4 @@
-"""Two peers keep one connection, however many they have dialled; both have to keep the same."""
+"""Two peers keep one connection, however many they have dialled: both have to keep the same, and one dials again when none lives."""
 import socket
 import threading
 import time
@@ -177,3 +177,28 @@ def test_when_both_have_dialled_the_larger_id_decides(lab, shared, theirs, first
     stays, goes = (dialled[0], visit) if theirs == SMALLEST else (visit, dialled[0])
     assert goes.wait_closed(10) is not None
     assert lives(stays)
+
+
+@pytest.mark.parametrize("has_all", [False, True])
+def test_a_seed_dials_again_who_went_without_all(lab, has_all):
+    """It has nothing from the tracker but the address, and the other side may not know where the seed is."""
+    content = lab.noise_file("source/file.bin", 300000)
+    tracker = lab.http_tracker()
+    torrent = lab.torrent(content, 32768, tracker.url)
+
+    def script(c):
+        c.receive_handshake()
+        c.send_handshake()
+        c.send_pieces(range(torrent.piece_count) if has_all else ())
+        is_talked_to(c)
+
+    peer = lab.peer(torrent, script)
+    tracker.peers.append(peer.address)
+    lab.seed(torrent, content)
+    peer.wait_accepted()
+    if has_all:
+        time.sleep(patience(7))
+        assert len(peer.accepted) == 1
+    else:
+        peer.wait_accepted(2)
+        assert peer.accepted[1] - peer.accepted[0] > 4
