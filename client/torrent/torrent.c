@@ -29,7 +29,9 @@ struct torrent {
 	struct smart_ban *smart_ban;
 	struct torrent_peer *peers;
 	uint32_t partial; /* of these, those that have not all pieces */
-	uint32_t *news;   /* the log: pieces in the order they were completed */
+	/* The log: pieces in the order they were completed.  Of more than there
+	 * are pieces (some were lost, and came again) it has the latest. */
+	uint32_t *news;
 
 	/* Written under `lock`, read by all. */
 	_Atomic size_t news_count;
@@ -209,10 +211,14 @@ size_t torrent_news(struct torrent *t, size_t *at, uint32_t *ret, size_t max)
 		return 0;
 
 	pthread_mutex_lock(&t->lock);
+	size_t kept = t->m->piece_count;
+	if (t->news_count - *at > kept)
+		*at = t->news_count - kept;
 	size_t count = t->news_count - *at;
 	if (count > max)
 		count = max;
-	memcpy(ret, t->news + *at, count * sizeof(*ret));
+	for (size_t i = 0; i < count; i++)
+		ret[i] = t->news[(*at + i) % kept];
 	pthread_mutex_unlock(&t->lock);
 	*at += count;
 	return count;
@@ -638,13 +644,15 @@ static void mark_corrupt_locked(
 	}
 }
 
-/* Room in the log; false: it is full of pieces that were lost and came again,
- * or there is no memory: then nobody is told HAVE. */
-static bool news_room_locked(struct torrent *t)
+/* Without memory for the log nobody is told HAVE. */
+static void log_locked(struct torrent *t, uint32_t piece)
 {
 	if (!t->news)
 		t->news = malloc(t->m->piece_count * sizeof(*t->news));
-	return t->news && t->news_count < t->m->piece_count;
+	if (!t->news)
+		return;
+	t->news[t->news_count % t->m->piece_count] = piece;
+	t->news_count++;
 }
 
 size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
@@ -662,10 +670,7 @@ size_t torrent_finish_piece(struct torrent *t, struct open_piece *piece,
 	picker_finish(t->picker, piece, good);
 	if (good) {
 		count_have_locked(t, index, true);
-		if (news_room_locked(t)) {
-			t->news[t->news_count] = index;
-			t->news_count++;
-		}
+		log_locked(t, index);
 	}
 	guilty = convict_locked(t, ret_guilty, guilty);
 	mark_corrupt_locked(t, ret_guilty, guilty);

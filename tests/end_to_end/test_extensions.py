@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fakepeer import EXTENDED, REQUEST
+from fakepeer import EXTENDED, HAVE, REQUEST, UNCHOKE
 from lab import free_port
 from programs import patience, scaled
 from torrents import bdecode, bencode, differences
@@ -209,3 +209,31 @@ def test_what_a_peer_says_to_have_lost_is_not_asked_for(lab):
     for _ in range(2):
         piece, = struct.unpack(">I", c.receive_until(REQUEST)[1][:4])
         assert piece == 1
+
+
+def test_a_piece_that_we_lost_is_told_of_again_once_it_is_back(lab):
+    """Fetched by us in this run, damaged on the disk, and given to us anew."""
+    content = lab.noise_file("source/file.bin", 4 * 32768)
+    data = content.read_bytes()
+    torrent = lab.torrent(content)
+    leech = lab.leech(torrent, lab.path("out"), peers=(lab.seed(torrent, content),), stay=True)
+    leech.wait_complete()
+    taker = lab.dial(leech, torrent)
+    taker.shake_hands(pieces=())
+    taker.extended_handshake(m={"lt_donthave": 3})
+    taker.become_unchoked()
+    assert taker.fetch(2) == data[2 * 32768:3 * 32768]
+    with open(lab.path("out") / content.name, "r+b") as f:
+        f.seek(2 * 32768)
+        f.write(bytes(100))
+    taker.request(2)
+    assert wait_extended(taker, 3) == struct.pack(">I", 2)
+
+    giver = lab.dial(leech, torrent, source="127.0.0.8")
+    giver.shake_hands(pieces={2})
+    giver.send(UNCHOKE)
+    for begin in (0, 16384):
+        giver.receive_until(REQUEST)
+        giver.send_block(2, begin, data[2 * 32768 + begin:][:16384])
+    assert taker.receive_until(HAVE)[1] == struct.pack(">I", 2)
+    assert taker.fetch(2) == data[2 * 32768:3 * 32768]

@@ -272,23 +272,30 @@ Test(torrent, news_is_a_log_that_each_reads_at_its_own_pace)
 	end();
 }
 
-Test(torrent, a_lost_piece_can_be_had_again_and_the_log_stays_bounded)
+Test(torrent, a_lost_piece_can_be_had_again_and_is_news_again)
 {
 	struct tester a;
 	uint32_t pieces[4];
-	size_t at = 0;
+	size_t at = 0, asleep = 0;
 
 	begin(2, BLOCKS, BLOCKS * BLOCK_SIZE);
 	join(&a, 1);
 	fetch(&a);
 	fetch(&a);
+	cr_expect_eq(torrent_news(torrent, &at, pieces, 4), 2);
 	for (unsigned i = 0; i < 3; i++) {
-		torrent_lose(torrent, 0);
+		torrent_lose(torrent, i % 2);
 		cr_expect_not(torrent_complete(torrent));
+		cr_expect_eq(torrent_news(torrent, &at, pieces, 4), 0);
 		fetch(&a);
 		cr_expect(torrent_complete(torrent));
+		cr_expect_eq(torrent_news(torrent, &at, pieces, 4), 1);
+		cr_expect_eq(pieces[0], i % 2);
 	}
-	cr_expect_eq(torrent_news(torrent, &at, pieces, 4), 2);
+	/* The log is no longer than the torrent: the latest are there. */
+	cr_expect_eq(torrent_news(torrent, &asleep, pieces, 4), 2);
+	cr_expect(pieces[0] == 1 && pieces[1] == 0);
+	cr_expect_not(torrent_has_news(torrent, asleep));
 	leave(&a);
 	end();
 }
