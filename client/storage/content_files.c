@@ -195,13 +195,30 @@ static enum storage_result open_file(struct content_files *f, size_t file,
 	return STORAGE_FAILED;
 }
 
+static bool is_cut_short(struct content_files *f, const struct file_pin *pin)
+{
+	/* Its state first: what others write meanwhile makes the file longer.
+	 */
+	struct file_state state = state_of(f, pin->file);
+	struct stat st;
+
+	return fstat(pin->fd, &st) == 0 &&
+		(uint64_t)st.st_size < least_size(f, pin->file, &state);
+}
+
 enum storage_result content_files_pin(struct content_files *f, size_t file,
 	bool write, struct file_pin *ret, struct error *err)
 {
 	int fd;
 
-	if (file_table_find(f->open, file, write, ret))
-		return STORAGE_OK;
+	if (file_table_find(f->open, file, write, ret)) {
+		/* Now, or a write further on would hide it by a hole. */
+		if (!write || !is_cut_short(f, ret))
+			return STORAGE_OK;
+		file_table_release(f->open, ret);
+		file_lost(f, file, "was cut short", err);
+		return STORAGE_FAILED;
+	}
 
 	file_table_reserve(f->open, ret);
 	enum storage_result r = open_file(f, file, write, &fd, err);
@@ -363,14 +380,10 @@ bool content_files_sync(struct content_files *f, struct error *err)
 static bool file_still_there(
 	struct content_files *f, const struct file_pin *pin, struct error *err)
 {
-	/* Ask first: what others write meanwhile makes the file longer. */
-	struct file_state state = state_of(f, pin->file);
 	const char *how = content_root_lost(
 		pin->fd, content_root_open_file(f->root, pin->file, O_PATH));
-	struct stat st;
 
-	if (!how && fstat(pin->fd, &st) == 0 &&
-		(uint64_t)st.st_size < least_size(f, pin->file, &state))
+	if (!how && is_cut_short(f, pin))
 		how = "was cut short";
 	return how ? file_lost(f, pin->file, how, err) : true;
 }

@@ -25,8 +25,9 @@ void content_files_close(struct content_files *f);
 bool content_files_on_disk(const struct content_files *f, size_t file);
 
 /* An open descriptor of the file, until content_files_release(); `write`: the
- * file is made if it is missing and no good data was in it.  A thread holds
- * at most one.  ABSENT: it is missing, and `write` is false. */
+ * file is made if it is missing and no good data was in it, and one that others
+ * have cut is an error.  A thread holds at most one.  ABSENT: it is missing,
+ * and `write` is false. */
 enum storage_result content_files_pin(struct content_files *f, size_t file,
 	bool write, struct file_pin *ret, struct error *err);
 void content_files_release(struct content_files *f, const struct file_pin *pin);

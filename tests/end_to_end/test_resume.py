@@ -45,8 +45,8 @@ class Half:
         if piece < self.limit or self.free.is_set():
             connection.send_block(piece, begin, block)
 
-    def start(self, **kw):
-        return self.lab.leech(self.torrent, self.out, peers=[self.source], **kw)
+    def start(self, *arguments, **kw):
+        return self.lab.leech(self.torrent, self.out, *arguments, peers=[self.source], **kw)
 
     def run_half(self, end="terminate", **kw):
         """Download the pieces that are given, then end the leech so."""
@@ -557,6 +557,19 @@ def test_a_file_damaged_during_the_run_is_an_error_and_the_same_command_the_cure
     half.source.rate = None
     status = leech.wait(20)
     assert status == 1 and is_refusal(status, leech.stderr) and "thing/0: was " in leech.stderr, leech.tail()
+    half.go_on()
+
+
+@pytest.mark.parametrize("order", ["sequential", "rarest"])
+def test_a_file_cut_while_it_is_written_is_an_error_and_the_same_command_the_cure(half, order):
+    half.source.rate = MIB
+    half.free.set()
+    leech = half.start("--order", order)
+    leech.wait_until(lambda: len(leech.all("piece")) >= 8, "some pieces")
+    cut(half.out / "thing")
+    status = leech.wait(20)
+    assert status == 1 and is_refusal(status, leech.stderr) and "thing: was cut short" in leech.stderr, leech.tail()
+    half.source.rate = None
     half.go_on()
 
 

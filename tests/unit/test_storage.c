@@ -480,6 +480,24 @@ Test(storage, a_file_that_others_have_changed_is_not_believed_and_not_complete)
 	made_torrent_finish(&t);
 }
 
+/* The next write would make it as long as before, with a hole. */
+Test(storage, nothing_is_written_to_a_file_that_was_cut_short)
+{
+	struct temp_folder dir = temp_folder_make();
+	struct made_torrent t = made_torrent_of("root", single, PIECE, NULL);
+	struct storage *s = opened(&t.m, NULL, STORAGE_LEECH);
+	struct error err;
+
+	cr_assert(write_range(s, t.content, 0, 50, &err), "%s", err.text);
+	cr_assert_eq(truncate("out/root", 49), 0);
+	cr_expect_not(write_range(s, t.content, 50, 50, &err));
+	cr_expect_str_eq(err.text, "out/root: was cut short while in use");
+	cr_expect(file_is("out/root", t.content, 49));
+	storage_close(s);
+	made_torrent_finish(&t);
+	temp_folder_remove(&dir);
+}
+
 enum { MANY = 500, EACH = 100 };
 
 static struct made_torrent many_files(void)
