@@ -10,6 +10,7 @@
 #include "tracker/redis_link.h"
 #include "tracker/redis_nodes.h"
 #include "tracker/redis_redirect.h"
+#include "tracker/wait_budget.h"
 
 enum {
 	/* Of one question: a slot that is being moved takes two. */
@@ -29,6 +30,11 @@ static const char away_text[] = "the tracker's database is away, try again "
 				"later";
 static const char refused_text[] = "the tracker's database refuses, try again "
 				   "later";
+static const char slow_text[] = "the tracker's database is slow, try again "
+				"later";
+
+/* Of this thread, for all it asks. */
+static _Thread_local struct wait_budget budget;
 
 /* --- Scripts --- */
 
@@ -92,11 +98,9 @@ static bool follow(
 	return true;
 }
 
-/* Redis answered, but not with what was wanted. */
-static bool refused(
-	struct redis_scripts *s, const redisReply *reply, struct error *err)
+/* To the log, but not time and again. */
+static void tell(struct redis_scripts *s, uint64_t now_ms, const char *trouble)
 {
-	uint64_t now_ms = clock_ms();
 	uint_fast64_t told_ms = s->refusal_told_ms;
 	char shown[256];
 
@@ -104,7 +108,16 @@ static bool refused(
 		atomic_compare_exchange_strong(
 			&s->refusal_told_ms, &told_ms, now_ms))
 		log_warning("redis: %s",
-			text_escape_str(reply->str, shown, sizeof(shown)));
+			text_escape_str(trouble, shown, sizeof(shown)));
+}
+
+/* Redis answered, but not with what was wanted. */
+static bool refused(
+	struct redis_scripts *s, const redisReply *reply, struct error *err)
+{
+	uint64_t now_ms = clock_ms();
+
+	tell(s, now_ms, reply->str);
 	/* The URL's name may belong to another machine by now. */
 	if (is_error(reply, "READONLY"))
 		redis_nodes_look_up_again(s->nodes, reply->str);
@@ -191,10 +204,11 @@ static bool ask_node(struct redis_scripts *s, const struct redis_question *q,
 	return ok;
 }
 
-bool redis_scripts_ask(struct redis_scripts *s, const struct redis_question *q,
-	size_t count, struct redisReply **ret, struct error *err)
+/* Answer all, one node after the other. */
+static bool ask_nodes(struct redis_scripts *s, const struct redis_question *q,
+	size_t count, uint64_t deadline_ms, struct redisReply **ret,
+	struct error *err)
 {
-	uint64_t deadline_ms = clock_ms() + REDIS_PATIENCE_MS;
 	size_t first = 0;
 
 	for (size_t i = 0; i < count; i++)
@@ -208,6 +222,21 @@ bool redis_scripts_ask(struct redis_scripts *s, const struct redis_question *q,
 		while (first < count && ret[first])
 			first++;
 	}
+	return true;
+}
+
+bool redis_scripts_ask(struct redis_scripts *s, const struct redis_question *q,
+	size_t count, struct redisReply **ret, struct error *err)
+{
+	uint64_t now_ms = clock_ms();
+
+	if (!wait_budget_left(&budget, now_ms)) {
+		tell(s, now_ms, "it is slow; some announces are refused");
+		return error_set(err, "%s", slow_text);
+	}
+	if (!ask_nodes(s, q, count, now_ms + REDIS_PATIENCE_MS, ret, err))
+		return false; /* and nobody waits for that node any more */
+	wait_budget_spend(&budget, now_ms, clock_ms());
 	return true;
 }
 

@@ -44,7 +44,8 @@ struct redis_question {
 /* Answer each of the questions, those for one node in one round trip.  The
  * `count` replies are the caller's, for redis_reply_free(), and none is an
  * error.  False, after REDIS_PATIENCE_MS at most: there are none; `err` says
- * why in words for strangers, the log has the details. */
+ * why in words for strangers, the log has the details.  A thread that has
+ * waited for long for earlier ones does not ask (wait_budget.h). */
 bool redis_scripts_ask(struct redis_scripts *s,
 	const struct redis_question *questions, size_t count,
 	struct redisReply **ret, struct error *err);

@@ -1,9 +1,11 @@
-"""redis-server as a program of a test: alone on a port or a Unix socket, or three masters as a cluster."""
+"""redis-server as a program of a test: alone on a port or a Unix socket, slow, or three masters as a cluster."""
+import contextlib
 import itertools
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -67,6 +69,39 @@ class RedisServer:
 
     def go_on(self):
         self.process.signal(signal.SIGCONT)
+
+
+class SlowRedis:
+    """What stands before a Redis and hands each answer on after `delay` seconds."""
+
+    def __init__(self, redis, delay=0):
+        self.redis, self.delay = redis, delay
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.url = "redis://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                outer, _ = self.listener.accept()
+                inner = socket.create_connection(("127.0.0.1", self.redis.port))
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(outer, inner, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(inner, outer, True), daemon=True).start()
+
+    def _pass(self, source, target, slow):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if slow:
+                    time.sleep(self.delay)
+                target.sendall(data)
+        for s in (source, target):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self.listener.close()
 
 
 def cluster_of_three(lab):

@@ -1,4 +1,5 @@
 """tbt-tracker with its swarms in Redis: several trackers, Redis away, hanging and back, a cluster."""
+import concurrent.futures
 import json
 import signal
 import struct
@@ -8,7 +9,7 @@ import pytest
 
 from lab import finish_equal
 from programs import patience, scaled
-from redisserver import RedisServer, cluster_of_three
+from redisserver import RedisServer, SlowRedis, cluster_of_three
 from test_other_clients import OTHER, TBT, TRACKER, Island, need
 from test_tracker import HASH, announce, get, ports, scrape
 from test_tracker_udp import Asker, error_of
@@ -127,6 +128,32 @@ def test_redis_that_hangs_holds_up_nobody_for_long(lab, redis):
     answer, took = timed(asker.ask, asker.announce_packet())
     assert b"away" in answer and took < patience(1)
     redis.go_on()
+    wait_for(lambda: is_back(tracker), "announces are answered again")
+
+
+def test_a_slow_redis_holds_up_nobody_for_long(lab, redis):
+    """Each answer takes a while: many who ask at once do not wait for one another, but are refused."""
+    slow = lab.serve(SlowRedis(redis))
+    tracker = lab.tracker("--store", slow.url, "--threads", "2")
+    announce(tracker, 1)
+    slow.delay = 0.1
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        results = list(pool.map(lambda n: timed(announce, tracker, n), range(80)))
+    assert max(took for _, took in results) < patience(2)
+    refused = [reply for reply, _ in results if b"failure reason" in reply]
+    assert any(b"slow" in reply[b"failure reason"] for reply in refused)
+    assert all(reply[b"retry in"] == 1 for reply in refused)
+    assert len(refused) < len(results), "some are answered"
+
+    askers = [Asker(tracker).connect() for _ in range(30)]
+    begin = time.monotonic()
+    for asker in askers:
+        asker.send(asker.announce_packet())
+    for asker in askers:
+        asker.receive()
+    assert time.monotonic() - begin < patience(2)
+
+    slow.delay = 0
     wait_for(lambda: is_back(tracker), "announces are answered again")
 
 
