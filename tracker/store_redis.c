@@ -21,10 +21,10 @@
 #include "tracker/swarm_store.h"
 
 /* A swarm is one sorted set, `tbt:{INFO HASH in hex}`: so it lies on one node
- *of a cluster, goes as a whole when its time is over, and costs one key.  A
- *member is a peer in its compact form, 6 bytes (IPv4) or 18 (IPv6).  Its score
- *says when it was heard of last, as 2 * seconds, + 1 if its `completed` was
- *counted; that is negative for a seeder.  So the set is sorted into
+ * of a cluster, goes as a whole when its time is over, and costs one key.  A
+ * member is a peer in its compact form, 6 bytes (IPv4) or 18 (IPv6).  Its score
+ * says when it was heard of last, as 2 * seconds, + 1 if its `completed` was
+ * counted; that is negative for a seeder.  So the set is sorted into
  *
  *	seeders, the last heard of first | leechers, the first heard of first
  *
