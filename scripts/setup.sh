@@ -42,6 +42,7 @@ command python3 python3
 python pytest python3-pytest
 python xdist python3-pytest-xdist
 python libtorrent python3-libtorrent
+python pyflakes python3-pyflakes
 command aria2c aria2
 command transmission-cli transmission-cli
 command rtorrent rtorrent ?

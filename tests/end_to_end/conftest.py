@@ -1,4 +1,4 @@
-"""What pytest needs to know: the `lab` fixture, and the logs of a failed test's programs."""
+"""What pytest needs to know: the fixtures, and the logs of a failed test's programs."""
 import os
 import shutil
 import signal
@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from lab import Lab  # noqa: E402
+from swarm import Swarm  # noqa: E402
 
 
 def pytest_configure(config):
@@ -32,6 +33,11 @@ def lab(request):
         troubles = made.close()
         shutil.rmtree(folder, ignore_errors=True)
     assert not troubles, "\n".join(troubles)
+
+
+@pytest.fixture
+def swarm(lab):
+    return Swarm(lab)
 
 
 @pytest.hookimpl(hookwrapper=True)

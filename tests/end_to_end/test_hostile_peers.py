@@ -12,46 +12,13 @@ import pytest
 
 import fakepeer
 from fakepeer import (ALLOWED_FAST, BITFIELD, BLOCK, CANCEL, CHOKE, EXTENDED, EXTENDED_BIT, FAST_BIT, HAVE, HAVE_ALL, HAVE_NONE, INTERESTED, NOT_INTERESTED,
-                      PIECE, PORT, PROTOCOL, REJECT, REQUEST, SUGGEST, UNCHOKE, Closed, Connection, Seeder, bitfield_of, fetch_piece)
-from knockers import Knockers
-from lab import finish_equal, free_port
-from programs import cpu_seconds, memory_kib, patience, scaled
+                      PIECE, PORT, PROTOCOL, REJECT, REQUEST, SUGGEST, UNCHOKE, Closed, Connection, Seeder, bitfield_of)
+from lab import free_port
+from programs import cpu_seconds, memory_kib, patience
+from swarm import PIECE_LENGTH, PIECES, Swarm
 from torrents import bencode
 
 MIB = 1 << 20
-PIECE_LENGTH = 2 * BLOCK
-PIECES = 20  # so that the bitfield has spare bits
-
-
-class Swarm:
-    """A content of 20 pieces, its torrent, and a tbt-client that seeds it."""
-
-    def __init__(self, lab, size=PIECES * PIECE_LENGTH - 100):
-        self.lab = lab
-        self.content = lab.noise_file("source/thing", size)
-        self.data = self.content.read_bytes()
-        self.torrent = lab.torrent(self.content, PIECE_LENGTH)
-        self.out = lab.path("out")
-
-    def seed(self, *arguments, **kw):
-        return self.lab.seed(self.torrent, self.content, *arguments, **kw)
-
-    def leech(self, *peers, arguments=(), **kw):
-        return self.lab.leech(self.torrent, self.out, *arguments, peers=peers, **kw)
-
-    def seeder(self, number=2, **kw):
-        return self.lab.seeder(self.torrent, self.data, host="127.0.0.%d" % number, **kw)
-
-    def still_serves(self, client, source="127.0.0.77"):
-        assert fetch_piece(client.port, self.torrent, 3, source=source, timeout=15) == self.data[3 * PIECE_LENGTH:4 * PIECE_LENGTH]
-
-    def finish(self, leech, timeout=60):
-        finish_equal(leech, self.content, self.out, timeout)
-
-
-@pytest.fixture
-def swarm(lab):
-    return Swarm(lab)
 
 
 # Corrupt data
@@ -350,81 +317,6 @@ def test_a_handshake_takes_no_longer_than_15_seconds(swarm):
         threading.Thread(target=trickle, daemon=True).start()
         for c in (silent, trickling):
             assert c.wait_closed(16 - (time.monotonic() - started)) is not None
-
-
-@pytest.mark.slow
-def test_500_that_never_shake_hands_make_room_for_a_newcomer(swarm):
-    seeder = swarm.seed()
-    crowd = []
-    try:
-        for i in range(scaled(500)):
-            s = socket.socket()
-            s.bind(("127.0.0.%d" % (100 + i % 50), 0))
-            s.settimeout(patience(2))
-            try:
-                s.connect(("127.0.0.1", seeder.port))
-            except OSError:
-                s.close()
-                continue
-            crowd.append(s)
-        newcomer_is_served(swarm, seeder, 15)
-    finally:
-        for s in crowd:
-            s.close()
-
-
-@pytest.mark.slow
-def test_500_that_idle_after_the_handshake_make_room_for_a_newcomer(swarm):
-    seeder = swarm.seed()
-    crowd = []
-    try:
-        for i in range(scaled(500)):
-            try:
-                c = Connection.dial(seeder.port, swarm.torrent, source="127.0.0.%d" % (100 + i % 50), timeout=2)
-                c.send_handshake()
-                crowd.append(c)
-            except (OSError, Closed):
-                pass
-        newcomer_is_served(swarm, seeder, 30)
-    finally:
-        for c in crowd:
-            c.close()
-
-
-OTHER_HOSTS = ["127.0.0.%d" % i for i in range(100, 104)]
-ITS_OWN_HOST = ["127.0.0.9"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shake_hands", [False, True], ids=["mute", "idle"])
-@pytest.mark.parametrize("sources", [OTHER_HOSTS, ITS_OWN_HOST], ids=["other_hosts", "its_own_host"])
-def test_500_that_come_back_at_once_make_room_for_a_newcomer(swarm, sources, shake_hands):
-    seeder = swarm.seed()
-    with Knockers(seeder.port, scaled(500), sources, swarm.torrent if shake_hands else None):
-        newcomer_is_served(swarm, seeder, 30 if shake_hands else 15)
-
-
-@pytest.mark.slow
-def test_a_crowd_at_the_door_does_not_keep_a_leech_from_dialling(swarm):
-    port = free_port()  # nobody is there yet
-    leech = swarm.leech("127.0.0.1:%d" % port)
-    leech.wait_for("listening")
-    with Knockers(leech.port, scaled(500), OTHER_HOSTS, swarm.torrent):
-        swarm.seed(port=port)
-        swarm.finish(leech)
-
-
-def newcomer_is_served(swarm, seeder, seconds):
-    """Trying again and again, as clients do, an honest peer gets a piece within so many seconds."""
-    deadline = time.monotonic() + patience(seconds)
-    while True:
-        try:
-            got = fetch_piece(seeder.port, swarm.torrent, 3, source="127.0.0.9", timeout=5)
-            assert got == swarm.data[3 * PIECE_LENGTH:4 * PIECE_LENGTH]
-            return
-        except (Closed, OSError):
-            assert time.monotonic() < deadline, "a newcomer is not served within %d s" % seconds
-            time.sleep(0.3)
 
 
 # Requests

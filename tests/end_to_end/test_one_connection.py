@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fakepeer import EXTENDED, Closed, Connection
+from fakepeer import EXTENDED, Closed
 from lab import finish_equal
 from programs import patience
 

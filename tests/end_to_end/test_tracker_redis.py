@@ -1,7 +1,6 @@
 """tbt-tracker with its swarms in Redis: several trackers, Redis away, hanging and back, a cluster."""
 import concurrent.futures
 import json
-import signal
 import struct
 import time
 
@@ -12,7 +11,7 @@ from programs import patience, scaled
 from redisserver import RedisServer, SlowRedis, cluster_of_three
 from test_other_clients import OTHER, TBT, TRACKER, Island, need
 from test_tracker import HASH, announce, get, ports, scrape
-from test_tracker_udp import Asker, error_of
+from test_tracker_udp import Asker
 from torrents import noise
 
 

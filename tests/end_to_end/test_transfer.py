@@ -550,7 +550,7 @@ def test_seeding_what_is_not_there_fails_with_its_name(lab):
     assert result.refused and result.status == 1 and "nothing of file" in result.err and "--file" in result.err, result
 
 
-def test_progress_is_told_every_second(lab):
+def test_progress_is_told_when_nobody_is_there(lab):
     leech = lab.leech(lab.torrent(lab.noise_file("source/file", 1000)), lab.path("out"))
     leech.wait_until(lambda: len(leech.all("progress")) >= 4, "progress", 10)
     times = [e["time"] for e in leech.all("progress")]
