@@ -50,6 +50,7 @@ enum {
 
 /* What the coordinator remembers of a torrent. */
 struct watch {
+	bool named;                    /* the book knows of the user's peers */
 	bool ended;                    /* done or failed, and dealt with */
 	bool seeding;                  /* and the book was told */
 	bool dht, dht_hungry;          /* what the DHT was told, ... */
@@ -331,6 +332,23 @@ static void tell_lsd(struct coordinator *c, struct session_torrent *st)
 		lsd_socket_forget(lsd, &st->m->info_hash);
 }
 
+/* Not while content is checked: they would be dialled, let go again, and left
+ * alone for a while. */
+static void name_users_peers(struct coordinator *c,
+	const struct session_torrent *st, uint64_t now_ms)
+{
+	struct watch *w = &c->watches[st->index];
+	const struct session_options *o = c->options;
+
+	if (w->named ||
+		(!session_torrent_open(st) && st->state != STATE_FETCHING))
+		return;
+	w->named = true;
+	for (size_t i = 0; i < o->peer_count; i++)
+		peer_book_heard(
+			c->book, st->index, &o->peers[i], FROM_USER, now_ms);
+}
+
 static void look_after(
 	struct coordinator *c, struct session_torrent *st, uint64_t now_ms)
 {
@@ -339,6 +357,7 @@ static void look_after(
 
 	if (w->ended)
 		return;
+	name_users_peers(c, st, now_ms);
 	if (st->state == STATE_LEECHING) {
 		if (!storage_still_there(st->storage, &err))
 			session_torrent_fail(st, &err);
@@ -608,11 +627,6 @@ struct coordinator *coordinator_start(const struct session_context *session,
 		error_set(err, "coordinator: out of memory");
 		release(c);
 		return NULL;
-	}
-	for (size_t t = 0; t < session->torrent_count; t++) {
-		for (size_t i = 0; i < options->peer_count; i++)
-			peer_book_heard(c->book, (int)t, &options->peers[i],
-				FROM_USER, now);
 	}
 	int error = pthread_create(&c->thread, NULL, run, c);
 	if (error != 0) {

@@ -273,14 +273,15 @@ static void *run_fetcher(void *arg)
 {
 	struct fetcher *f = arg;
 
-	hear_of_peers(f->st);
 	if (session_torrent_fetch(f->st, true)) {
 		open_torrent(f->session, f->st);
+		hear_of_peers(f->st);
 		look_up_peers(f);
 		return NULL;
 	}
 	if (f->st->state == STATE_FAILED)
 		return NULL;
+	hear_of_peers(f->st);
 	peer_sources_track(&f->session->sources, f->st);
 	look_up_peers(f);
 	if (session_torrent_fetch(f->st, false))

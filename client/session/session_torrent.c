@@ -295,6 +295,7 @@ bool session_torrent_fetch(struct session_torrent *st, bool known)
 
 	if (known)
 		return learn_from_file(st);
+	tell_coordinator(st, FROM_KEEPER, &(struct endpoint){0});
 	return metadata_task_wait(st->task, &info) && learn(st, info);
 }
 

@@ -635,3 +635,22 @@ def test_few_descriptors_are_enough_or_one_clear_error(lab):
     leech = lab.leech(torrent, lab.path("out"), peers=[seeder], prefix=["prlimit", "--nofile=32"])
     status = leech.wait(30)
     assert (status == 0 and tree_equal(content, lab.path("out/thing"))) or is_refusal(status, leech.stderr), leech.tail()
+
+
+def slow_disk(seconds_a_read):
+    """A prefix for a command: each read from a file takes so long."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    return ["strace", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=%d" % (seconds_a_read * 1e6)]
+
+
+def test_who_was_named_is_dialled_when_the_content_has_been_checked(lab, half):
+    """And not before: it would be let go at once, and left alone for a minute."""
+    half.run_half()
+    os.utime(half.out / "thing")  # so that it is checked
+    before = len(half.source.accepted)
+    leech = half.start(prefix=slow_disk(0.05))
+    checked = leech.wait_for("checked", timeout=30)
+    leech.wait_complete(timeout=10)
+    assert leech.find("complete")["time"] - checked["time"] < 3
+    assert len(half.source.accepted) == before + 1
