@@ -216,7 +216,6 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 	if (!inventory_take(st))
 		return;
 	if (st->mode == SESSION_LEECH && torrent_complete(st->torrent)) {
-		inventory_tell(st);
 		if (session_torrent_complete(st) && session_torrent_settle(st))
 			open_to_peers(s, st, STATE_SEEDING);
 		return;
@@ -230,7 +229,6 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 		st->mode == SESSION_LEECH ? STATE_LEECHING : STATE_SEEDING);
 	if (st->state == STATE_LEECHING)
 		start_web_seeds(st);
-	inventory_tell(st);
 }
 
 /* Peers that the link names by their addresses. */
