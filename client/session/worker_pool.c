@@ -332,7 +332,7 @@ void worker_pool_nudge(struct worker_pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	for (unsigned i = 0; i < pool->started; i++) {
 		struct slot *slot = &pool->slots[i];
-		if (talks(slot) && !slot->met)
+		if (talks(slot) && !slot->met && slot->candidate.socket >= 0)
 			mailbox_wake(&slot->worker.mailbox);
 	}
 	pthread_mutex_unlock(&pool->lock);

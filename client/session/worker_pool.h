@@ -80,8 +80,9 @@ void worker_pool_stop_torrent(struct worker_pool *pool, int torrent);
 void worker_pool_stop_address(
 	struct worker_pool *pool, const struct endpoint *guilty, bool whole_ip);
 
-/* Wake those whose peer waits for its handshake: a torrent has been opened. Any
- * thread. */
+/* Wake those whose peer has dialled us and waits for our handshake: a torrent
+ * has been opened.  Whom we have dialled waits for none, and a dial that is
+ * woken begins anew.  Any thread. */
 void worker_pool_nudge(struct worker_pool *pool);
 
 /* How many talk with peers of this address' host. */

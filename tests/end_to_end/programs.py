@@ -3,11 +3,14 @@
 Everything here waits on conditions with a deadline, never on a sleep."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -198,6 +201,13 @@ def loopback(bind="127.0.0.1", port=0, dht=False):
     """The options that keep a client on this machine; port None: whichever it takes by itself."""
     where = [] if port is None else ["--port", str(port)]
     return ["--bind", bind, *where, *([] if dht else ["--no-dht"]), "--no-lsd", "--no-portmap"]
+
+
+def slow_disk(seconds_a_read):
+    """A prefix for a command: each read from a file takes so long."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=%d" % (seconds_a_read * 1e6)]
 
 
 class Client(JsonProcess):

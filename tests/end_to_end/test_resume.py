@@ -12,7 +12,7 @@ import pytest
 
 from fakepeer import BLOCK
 from lab import finish_equal
-from programs import find_program, is_refusal, loopback, patience, scaled
+from programs import find_program, is_refusal, loopback, patience, scaled, slow_disk
 from torrents import differences, list_tree, noise, tree_equal
 
 MIB = 1 << 20
@@ -635,13 +635,6 @@ def test_few_descriptors_are_enough_or_one_clear_error(lab):
     leech = lab.leech(torrent, lab.path("out"), peers=[seeder], prefix=["prlimit", "--nofile=32"])
     status = leech.wait(30)
     assert (status == 0 and tree_equal(content, lab.path("out/thing"))) or is_refusal(status, leech.stderr), leech.tail()
-
-
-def slow_disk(seconds_a_read):
-    """A prefix for a command: each read from a file takes so long."""
-    if not shutil.which("strace"):
-        pytest.skip("no strace")
-    return ["strace", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=%d" % (seconds_a_read * 1e6)]
 
 
 def test_who_was_named_is_dialled_when_the_content_has_been_checked(lab, half):
