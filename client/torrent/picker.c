@@ -404,6 +404,11 @@ static size_t take_again_from(struct open_piece *piece, unsigned askers,
 	return taken;
 }
 
+static bool none_left_to_open(const struct picker *p)
+{
+	return settled(p)->set + p->open.set == p->m->piece_count;
+}
+
 /* The endgame: blocks that others were asked for; those with the fewest askers
  * first, and among them the piece that waits longest. */
 static size_t take_again(const struct picker *p, const struct picker_peer *peer,
@@ -445,19 +450,25 @@ static size_t take_over(struct picker *p, struct picker_peer *peer,
 	return 0;
 }
 
-/* Every missing piece is open, or there is no memory to open more. */
+/* None is left, or there is no memory to open more. */
 static bool all_open(const struct picker *p)
 {
-	return settled(p)->set + p->open.set == p->m->piece_count ||
-		!room_for(p, p->m->piece_length);
+	return none_left_to_open(p) || !room_for(p, p->m->piece_length);
 }
 
-/* (That this peer has nothing new to offer is not the end: in a swarm that goes
+/* How many requests a peer may have under way when it is asked for what others
+ * were asked for already; 0: it is not the endgame.
+ *
+ * (That this peer has nothing new to offer is not the end: in a swarm that goes
  * through the torrent in order it is the rule.)  While finishers hold pieces
- * there will be room in a moment: then asking twice would be waste. */
-static bool endgame(const struct picker *p)
+ * there will be room in a moment: then asking twice would be waste.  Where
+ * there is no memory to open more, it is an insurance against who stops
+ * answering, and most of it is waste: so one at a time. */
+static size_t endgame_depth(const struct picker *p)
 {
-	return p->full == 0 && all_open(p);
+	if (p->full > 0 || !all_open(p))
+		return 0;
+	return none_left_to_open(p) ? ENDGAME_DEPTH : 1;
 }
 
 size_t picker_reserve(struct picker *p, struct picker_peer *peer,
@@ -471,11 +482,10 @@ size_t picker_reserve(struct picker *p, struct picker_peer *peer,
 			break;
 		taken += take_unasked(p, piece, ret + taken, max - taken);
 	}
-	if (taken == 0 && peer->asked_count < ENDGAME_DEPTH && endgame(p)) {
-		size_t few = ENDGAME_DEPTH - peer->asked_count;
-
-		if (max > few)
-			max = few;
+	size_t depth = taken == 0 ? endgame_depth(p) : 0;
+	if (peer->asked_count < depth) {
+		if (max > depth - peer->asked_count)
+			max = depth - peer->asked_count;
 		taken = take_again(p, peer, ret, max);
 		if (taken == 0)
 			taken = take_over(p, peer, ret, max);

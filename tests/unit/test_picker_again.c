@@ -36,6 +36,30 @@ Test(picker_again, in_the_endgame_no_block_has_more_than_max_askers)
 	end();
 }
 
+Test(picker_again,
+	where_only_memory_is_lacking_one_block_at_a_time_is_asked_again)
+{
+	static const struct {
+		uint32_t pieces; /* that the budget would hold */
+		size_t again;    /* asked again, of four */
+	} cases[] = {{1, 1}, {4, 4}};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct tester a, b;
+
+		begin(4, 4, 4 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL,
+			cases[i].pieces * 4ULL * BLOCK_SIZE);
+		join_seed(&a, 1);
+		join_seed(&b, 2);
+		reserve(&a, 16);
+		cr_expect_eq(reserve(&b, 4), cases[i].again);
+		cr_expect_eq(reserve(&b, 4) > 0, cases[i].again > 1);
+		leave(&a);
+		leave(&b);
+		end();
+	}
+}
+
 Test(picker_again, blocks_with_the_fewest_askers_are_asked_again_first)
 {
 	struct tester a, b, c;
