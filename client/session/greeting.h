@@ -11,7 +11,8 @@ struct worker;
 
 /* How a conversation comes about: dial if need be, exchange handshakes, find
  * out which torrent it is about; all within GREETING_MS, however it trickles.
- * Who has dialled us twice has so long to close one of the two, or we do. */
+ * Who is to choose between two connections with us has so long to close one, or
+ * we do. */
 enum {
 	GREETING_DIAL_MS = 10 * 1000,
 	GREETING_MS = 10 * 1000,

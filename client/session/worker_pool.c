@@ -522,9 +522,11 @@ static enum meeting decide(const struct worker *worker,
 	bool ours_larger =
 		memcmp(worker->session->peer_id, peer_id, PEER_ID_SIZE) > 0;
 
-	if (other->dialled != dialled)
-		return dialled == ours_larger ? MEETING_STAYS : MEETING_GOES;
-	return dialled ? MEETING_GOES : MEETING_UNDECIDED;
+	if (other->dialled == dialled)
+		return dialled ? MEETING_GOES : MEETING_UNDECIDED;
+	if (!ours_larger)
+		return MEETING_UNDECIDED;
+	return dialled ? MEETING_STAYS : MEETING_GOES;
 }
 
 enum meeting worker_pool_meet(struct worker *worker, int torrent,

@@ -116,10 +116,10 @@ void worker_pool_look(struct worker_pool *pool, struct choker_peer *ret);
 void worker_pool_grant(struct worker_pool *pool, unsigned worker, bool unchoke);
 
 /* By a worker: the peer says it is `peer_id`.  Of two connections with a peer
- * one goes, and both sides decide alike, or each might close what the other
- * keeps: when both have dialled, that of the larger id stays; when one has, the
- * first that it met.  Which that is the other side cannot know: it waits, and
- * asks again once woken, until one of them has ended. */
+ * one goes, and one side decides, or each might close what the other keeps.
+ * When both have dialled it is the larger id, which keeps what it has dialled;
+ * when one has, that one, which keeps the first that it met.  The other side
+ * waits, and asks again once woken, until one of them has ended. */
 enum meeting { MEETING_STAYS, MEETING_GOES, MEETING_UNDECIDED };
 enum meeting worker_pool_meet(struct worker *worker, int torrent,
 	const uint8_t peer_id[PEER_ID_SIZE], bool dialled);

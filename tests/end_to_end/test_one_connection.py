@@ -145,11 +145,8 @@ def test_a_peer_with_two_addresses_is_met_once(lab, shared):
     assert len(leech.all("peer", lambda e: e["state"] == "connected")) == 1
 
 
-@pytest.mark.parametrize("theirs", [SMALLEST, LARGEST])
-@pytest.mark.parametrize("first", ["we dialled", "it dialled"])
-def test_when_both_have_dialled_the_larger_id_decides(lab, shared, theirs, first):
-    """`we` are tbt here."""
-    _, torrent = shared
+def both_dial(lab, torrent, theirs, we_first):
+    """What tbt has dialled and what the other side has, as connections that were met in that order."""
     dialled = []
     go, met = threading.Event(), threading.Event()
 
@@ -159,24 +156,44 @@ def test_when_both_have_dialled_the_larger_id_decides(lab, shared, theirs, first
         c.send_handshake(peer_id=theirs)
         dialled.append(c)
         met.set()
-        c.sock.settimeout(None)
         threading.Event().wait(patience(60))
 
     peer = lab.peer(torrent, script)
     leech = lab.leech(torrent, lab.path("out"), peers=(peer,), stay=True)
     visit = lab.dial(leech, torrent)
     peer.wait_accepted()
-    if first == "it dialled":
+    if not we_first:
         meet(visit, theirs)
         assert is_talked_to(visit)
     go.set()
     assert met.wait(patience(20))
-    if first == "we dialled":
+    if we_first:
         assert is_talked_to(dialled[0])
         meet(visit, theirs)
-    stays, goes = (dialled[0], visit) if theirs == SMALLEST else (visit, dialled[0])
-    assert goes.wait_closed(10) is not None
-    assert lives(stays)
+    return dialled[0], visit
+
+
+@pytest.mark.parametrize("we_first", [False, True])
+def test_when_both_have_dialled_the_larger_id_keeps_its_own(lab, shared, we_first):
+    ours, theirs = both_dial(lab, shared[1], SMALLEST, we_first)
+    assert theirs.wait_closed(10) is not None
+    assert lives(ours)
+
+
+@pytest.mark.parametrize("keeps", ["first", "second", "both"])
+@pytest.mark.parametrize("we_first", [False, True])
+def test_when_both_have_dialled_the_smaller_id_waits_for_the_larger(lab, shared, we_first, keeps):
+    ours, theirs = both_dial(lab, shared[1], LARGEST, we_first)
+    first, second = (ours, theirs) if we_first else (theirs, ours)
+    if keeps == "second":
+        first.close()
+        assert is_talked_to(second)
+        return
+    if keeps == "first":
+        second.close()
+    else:
+        assert second.wait_closed(10) is not None
+    assert lives(first)
 
 
 @pytest.mark.parametrize("has_all", [False, True])
