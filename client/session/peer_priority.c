@@ -36,12 +36,6 @@ static uint32_t of_pair(const uint8_t *a, const uint8_t *b, size_t len)
 	return crc32c(both, 2 * len);
 }
 
-static void masked(uint8_t *ret, const uint8_t *ip, size_t len, size_t whole)
-{
-	for (size_t i = 0; i < len; i++)
-		ret[i] = i < whole ? ip[i] : ip[i] & MASK;
-}
-
 static uint32_t of_ports(uint16_t a, uint16_t b)
 {
 	uint8_t x[] = {(uint8_t)(a >> 8), (uint8_t)a};
@@ -52,22 +46,23 @@ static uint32_t of_ports(uint16_t a, uint16_t b)
 
 uint32_t peer_priority(const struct endpoint *us, const struct endpoint *peer)
 {
-	bool v4 = endpoint_is_v4(us);
-	size_t len = endpoint_ip(us).len;
-	size_t whole = v4 ? V4_WHOLE : V6_WHOLE;
-	const uint8_t *a = endpoint_ip(us).at;
-	const uint8_t *b = endpoint_ip(peer).at;
+	size_t whole = endpoint_is_v4(us) ? V4_WHOLE : V6_WHOLE;
+	size_t first = IP_SIZE - endpoint_ip(us).len;
+	size_t differ = first;
 	uint8_t x[IP_SIZE], y[IP_SIZE];
-	size_t alike = 0;
 
-	while (alike < len && a[alike] == b[alike])
-		alike++;
-	if (alike == len)
+	memcpy(x, us->ip, IP_SIZE);
+	memcpy(y, peer->ip, IP_SIZE);
+	while (differ < IP_SIZE && x[differ] == y[differ])
+		differ++;
+	if (differ == IP_SIZE)
 		return of_ports(us->port, peer->port);
 	/* In one network it is the next byte that tells them apart. */
-	if (whole < alike + 1)
-		whole = alike + 1;
-	masked(x, a, len, whole);
-	masked(y, b, len, whole);
-	return of_pair(x, y, len);
+	if (whole < differ - first + 1)
+		whole = differ - first + 1;
+	for (size_t i = first + whole; i < IP_SIZE; i++) {
+		x[i] &= MASK;
+		y[i] &= MASK;
+	}
+	return of_pair(x + first, y + first, IP_SIZE - first);
 }
