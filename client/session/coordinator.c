@@ -32,7 +32,7 @@
 enum {
 	/* Each second tick tells the progress, which is promised for every
 	 * second at least: so there is something to spare. */
-	TICK_MS = 490,
+	TICK_MS = 450,
 	PROGRESS_MS = TICK_MS + TICK_MS / 2,
 	/* Rates are shown over about so many seconds. */
 	RATE_SECONDS = 4,
