@@ -151,6 +151,14 @@ static void fail_incomplete(
 	session_torrent_fail(st, &err);
 }
 
+void inventory_tell(struct session_torrent *st)
+{
+	session_torrent_emit(st,
+		&(struct event){.kind = EVENT_CHECKED,
+			.checked = {.have = torrent_have_count(st->torrent),
+				.pieces = torrent_wanted_count(st->torrent)}});
+}
+
 static size_t files_on_disk(const struct metainfo *m)
 {
 	size_t count = 0;
@@ -174,14 +182,6 @@ static void tell_metadata(struct session_torrent *st)
 				.selected = st->selection.files,
 				.selected_files = st->selection.file_count,
 				.selected_length = st->selection.length}});
-}
-
-static void tell_checked(struct session_torrent *st)
-{
-	session_torrent_emit(st,
-		&(struct event){.kind = EVENT_CHECKED,
-			.checked = {.have = torrent_have_count(st->torrent),
-				.pieces = torrent_wanted_count(st->torrent)}});
 }
 
 bool inventory_take(struct session_torrent *st)
@@ -215,8 +215,8 @@ bool inventory_take(struct session_torrent *st)
 	}
 
 	torrent_set_have(st->torrent, good);
-	tell_checked(st);
 	if (st->mode == SESSION_SEED && !torrent_complete(st->torrent)) {
+		inventory_tell(st);
 		fail_incomplete(st, good, torrent_have_count(st->torrent));
 		goto out;
 	}

@@ -11,10 +11,13 @@ struct session_torrent;
  * Threads: one at a time for each torrent; saving while pieces come in is all
  * right. */
 
-/* Find out what is there: resume file, then hashing.  Sets what is had, and
- * tells it, before any peer can change it; false: failed, or stopped.  Takes as
- * long as it takes. */
+/* Find out what is there: resume file, then hashing.  Sets what is had; false:
+ * failed, or stopped.  Takes as long as it takes. */
 bool inventory_take(struct session_torrent *st);
+
+/* Tell the listeners what it found: before any peer can change it, but after
+ * what must not be lost is written down. */
+void inventory_tell(struct session_torrent *st);
 
 /* Write the resume file: content synced first.  `at_rest`: nobody writes any
  * more, so that what is not had need not be looked for the next time.  False:

@@ -216,6 +216,7 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 	if (!inventory_take(st))
 		return;
 	if (st->mode == SESSION_LEECH && torrent_complete(st->torrent)) {
+		inventory_tell(st);
 		if (session_torrent_complete(st) && session_torrent_settle(st))
 			open_to_peers(s, st, STATE_SEEDING);
 		return;
@@ -223,6 +224,7 @@ static void open_torrent(struct session *s, struct session_torrent *st)
 	/* Metadata that came by a magnet is not to be fetched again. */
 	if (st->magnet && !inventory_save(st, true))
 		return;
+	inventory_tell(st);
 	if (st->mode == SESSION_LEECH)
 		session_torrent_look_at_room(st);
 	open_to_peers(s, st,
