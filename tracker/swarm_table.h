@@ -82,7 +82,7 @@ enum { SWARM_AHEAD = 8 }; /* buckets */
 static inline void swarm_shard_foresee(
 	const struct swarm_shard *s, size_t bucket)
 {
-	if (bucket >= s->bucket_count)
+	if (bucket >= s->bucket_count || !s->buckets[bucket])
 		return;
 	__builtin_prefetch(s->buckets[bucket]);
 	__builtin_prefetch((const char *)s->buckets[bucket] + 64);
