@@ -399,13 +399,14 @@ static void ban(struct session_torrent *st, const struct endpoint *guilty)
 
 	if (web_seed_place_of(guilty, &place))
 		atomic_fetch_or(&st->banned_web_seeds, 1U << place);
+	/* First: who hears of it may come again at once. */
+	tell_coordinator(st, FROM_JUDGE, guilty);
 	session_torrent_emit(st,
 		&(struct event){.kind = EVENT_PEER,
 			.peer = {.address = *guilty,
 				.state = PEER_BANNED,
 				.client = "",
 				.reason = "sent bad data"}});
-	tell_coordinator(st, FROM_JUDGE, guilty);
 }
 
 static void on_piece_done(void *ctx, void *arg, enum finisher_result result,
