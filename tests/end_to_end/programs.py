@@ -103,7 +103,7 @@ class Process:
                     raise AssertionError("%s ended before %s\n%s" % (self.name, what, self.tail()))
                 if left <= 0:
                     raise AssertionError("%s: no %s within %g s\n%s" % (self.name, what, patience(timeout), self.tail()))
-                self.changed.wait(left)
+                self.changed.wait(min(left, 0.1))  # it may be about something else than the output
 
     @property
     def alive(self):
@@ -207,7 +207,8 @@ def slow_disk(seconds_a_read):
     """A prefix for a command: each read from a file takes so long."""
     if not shutil.which("strace"):
         pytest.skip("no strace")
-    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=%d" % (seconds_a_read * 1e6)]
+    no_leaks = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"  # of no use under a tracer
+    return ["env", "ASAN_OPTIONS=" + no_leaks, "strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=%d" % (seconds_a_read * 1e6)]
 
 
 class Client(JsonProcess):
