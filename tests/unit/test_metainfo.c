@@ -1,7 +1,7 @@
-#include <criterion/criterion.h>
+/* What is read of a torrent file, and what is refused: its info dictionary,
+ * files and paths, sizes, and loading it. */
+
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,44 +10,12 @@
 
 #include "shared/buffer.h"
 #include "shared/digest.h"
-#include "shared/metainfo.h"
-#include "shared/piece_check.h"
+#include "tests/unit/metainfo_lab.h"
 
-#define HASH "aaaaaaaaaaaaaaaaaaaa"
-#define LENGTH "6:lengthi5e"
-#define NAME "4:name4:name"
-#define PIECE_LENGTH "12:piece lengthi16384e"
-#define PIECES "6:pieces20:" HASH
-#define TAIL PIECE_LENGTH PIECES
-
-/* Keys may come in any order in v1, which keeps these short. */
 #define INFO(text) "d4:infod" text "ee"
 #define SINGLE(text) INFO(LENGTH NAME TAIL text)
 #define MULTI(files) INFO("5:filesl" files "e" NAME TAIL)
-#define ROOT(text) "d4:infod" LENGTH NAME TAIL "e" text "e"
 #define FILE_AT(path) "d6:lengthi5e4:pathl" path "ee"
-
-static bool parse(const char *text, struct metainfo *ret, struct error *err)
-{
-	/* A copy on the heap, gone after the call. */
-	size_t len = strlen(text);
-	uint8_t *copy = malloc(len);
-
-	memcpy(copy, text, len);
-	bool ok = metainfo_parse((struct span){copy, len}, ret, err);
-	free(copy);
-	return ok;
-}
-
-/* Parse what must be right. */
-static struct metainfo parsed(const char *text)
-{
-	struct metainfo m;
-	struct error err = {0};
-
-	cr_assert(parse(text, &m, &err), "%s: %s", text, err.text);
-	return m;
-}
 
 Test(metainfo, single_file_is_read)
 {
@@ -326,174 +294,6 @@ Test(metainfo, private_counts_inside_info_only_and_in_any_kind)
 	}
 }
 
-Test(metainfo, trackers_come_in_tiers)
-{
-	/* The second tier has nothing to use and does not count. */
-	struct metainfo m = parsed(ROOT("8:announce8:http://x13:announce-listl"
-					"l8:http://a8:http://b8:http://ae"
-					"l7:ftp://ci1ee"
-					"i1e"
-					"l9:udp://d:19:https://ee"
-					"e"));
-
-	cr_assert_eq(m.tracker_count, 4);
-	cr_expect_str_eq(m.trackers[0].url, "http://a");
-	cr_expect_str_eq(m.trackers[1].url, "http://b");
-	cr_expect_eq(m.trackers[1].tier, 0);
-	cr_expect_str_eq(m.trackers[2].url, "udp://d:1");
-	cr_expect_eq(m.trackers[2].tier, 1);
-	cr_expect_str_eq(m.trackers[3].url, "https://e");
-	cr_expect_eq(m.trackers[3].tier, 1);
-	metainfo_finish(&m);
-
-	m = parsed(ROOT("8:announce8:http://x13:announce-listll1:xee"));
-	cr_assert_eq(m.tracker_count, 1);
-	cr_expect_str_eq(m.trackers[0].url, "http://x");
-	metainfo_finish(&m);
-}
-
-Test(metainfo, trackers_and_web_seeds_are_bounded)
-{
-	struct buffer b;
-	struct metainfo m;
-	struct error err;
-	char text[64];
-
-	buffer_init(&b, METAINFO_MAX_SIZE);
-	buffer_append(&b, "d13:announce-listll", 19);
-	for (unsigned i = 0; i < METAINFO_MAX_TRACKERS + 50; i++) {
-		int n = snprintf(text, sizeof(text), "11:http://%04u", i);
-		buffer_append(&b, text, (size_t)n);
-	}
-	buffer_append(&b, "ee8:url-listl", 13);
-	for (unsigned i = 0; i < METAINFO_MAX_WEB_SEEDS + 5; i++) {
-		int n = snprintf(text, sizeof(text), "11:http://%04u", i);
-		buffer_append(&b, text, (size_t)n);
-	}
-	static const char rest[] = "e4:infod" LENGTH NAME TAIL "ee";
-	buffer_append(&b, rest, sizeof(rest) - 1);
-	cr_assert(metainfo_parse((struct span){b.bytes, b.len}, &m, &err), "%s",
-		err.text);
-	cr_expect_eq(m.tracker_count, METAINFO_MAX_TRACKERS);
-	cr_expect_eq(m.web_seed_count, METAINFO_MAX_WEB_SEEDS);
-	metainfo_finish(&m);
-	buffer_finish(&b);
-}
-
-Test(metainfo, web_seeds_are_one_url_or_a_list)
-{
-	struct metainfo m = parsed(ROOT("8:url-list8:http://x"));
-
-	cr_assert_eq(m.web_seed_count, 1);
-	cr_expect_str_eq(m.web_seeds[0], "http://x");
-	metainfo_finish(&m);
-
-	m = parsed(ROOT("8:url-listl8:http://x9:udp://y:18:http://ze"));
-	cr_assert_eq(m.web_seed_count, 2);
-	cr_expect_str_eq(m.web_seeds[1], "http://z");
-	metainfo_finish(&m);
-
-	m = parsed(ROOT("8:url-list16:http://x/a b c/ "));
-	cr_assert_eq(m.web_seed_count, 1);
-	cr_expect_str_eq(m.web_seeds[0], "http://x/a%20b%20c/%20");
-	metainfo_finish(&m);
-
-	m = parsed(ROOT("8:url-list0:"));
-	cr_expect_eq(m.web_seed_count, 0);
-	metainfo_finish(&m);
-}
-
-Test(metainfo, nodes_of_the_dht_are_hosts_with_ports)
-{
-	struct metainfo m = parsed(ROOT("5:nodesl"
-					"l9:127.0.0.1i6881ee"
-					"l11:example.orgi65535ee"
-					"l3:::1i1e4:moree"
-					"l0:i6881ee"
-					"l4:a\tbci6881ee"
-					"l4:hosti0ee"
-					"l4:hosti65536ee"
-					"l4:host4:6881e"
-					"l4:hoste"
-					"le"
-					"i7e"
-					"e"));
-
-	cr_assert_eq(m.node_count, 3);
-	cr_expect_str_eq(m.nodes[0].host, "127.0.0.1");
-	cr_expect_eq(m.nodes[0].port, 6881);
-	cr_expect_str_eq(m.nodes[1].host, "example.org");
-	cr_expect_eq(m.nodes[1].port, 65535);
-	cr_expect_str_eq(m.nodes[2].host, "::1");
-	metainfo_finish(&m);
-
-	m = parsed(ROOT("5:nodesi1e"));
-	cr_expect_eq(m.node_count, 0);
-	metainfo_finish(&m);
-	/* The root comes after info here, and before it below. */
-	m = parsed("d4:infod" LENGTH NAME TAIL "7:privatei1ee"
-		   "5:nodesll1:ai1eeee");
-	cr_expect(m.private);
-	cr_expect_eq(m.node_count, 0);
-	metainfo_finish(&m);
-	m = parsed(
-		"d5:nodesll1:ai1eee4:infod" LENGTH NAME TAIL "7:privatei1eee");
-	cr_expect_eq(m.node_count, 0);
-	metainfo_finish(&m);
-}
-
-Test(metainfo, url_is_usable_or_not)
-{
-	static const struct {
-		const char *url;
-		bool tracker, web_seed;
-	} cases[] = {
-		{"http://a", true, true},
-		{"http://a/", true, true},
-		{"HTTPS://tracker.example:443/x/announce?k=1", true, true},
-		{"http://a?x=1", true, true},
-		{"udp://a:1", true, false},
-		{"udp://a:65535/announce", true, false},
-		{"udp://a", false, false},
-		{"http://[::1]:6969/announce", true, true},
-		{"http://[::1]", true, true},
-		{"http://[]", false, false},
-		{"http://[::1", false, false},
-		{"http://[::1]x", false, false},
-		{"http://[evil]", false, false},
-		{"http://m\xc3\xbcnchen.example/", true, true},
-		{"", false, false},
-		{"http", false, false},
-		{"http:/a", false, false},
-		{"http://", false, false},
-		{"http:///x", false, false},
-		{"http://:80/", false, false},
-		{"http://a:0/", false, false},
-		{"http://a:65536/", false, false},
-		{"http://a:/", false, false},
-		{"http://a:8x/", false, false},
-		{"http://a:00000000080/", false, false},
-		{"http://user@a/", false, false},
-		{"http://a b/", false, false},
-		{"http://a/\n", false, false},
-		{"http://a/\r\nHost: b", false, false},
-		{"http://a/\x7f", false, false},
-		{"http://a/\xc2\x9b", false, false},
-		{"http://a/\xff", false, false},
-		{"ftp://a/", false, false},
-		{"file:///etc/passwd", false, false},
-		{"wss://a/", false, false},
-		{"javascript:alert(1)", false, false},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cr_expect_eq(metainfo_url_usable(cases[i].url, true),
-			cases[i].tracker, "%s", cases[i].url);
-		cr_expect_eq(metainfo_url_usable(cases[i].url, false),
-			cases[i].web_seed, "%s", cases[i].url);
-	}
-}
-
 Test(metainfo, last_piece_may_be_shorter)
 {
 	struct metainfo m = parsed(INFO(
@@ -626,50 +426,6 @@ Test(metainfo, load_names_the_file_and_never_waits)
 	rmdir(dir);
 }
 
-Test(piece_check, wants_exactly_the_piece)
-{
-	uint8_t piece[16385] = {1, 2, 3};
-	uint8_t hashes[40];
-	char text[300];
-	struct metainfo m;
-	struct error err;
-
-	digest_sha1(piece, 16384, hashes);
-	digest_sha1(piece + 16384, 1, hashes + 20);
-	int n = snprintf(text, sizeof(text),
-		"d4:infod6:lengthi16385e" NAME PIECE_LENGTH "6:pieces40:");
-	memcpy(text + n, hashes, 40);
-	memcpy(text + n + 40, "ee", 2);
-	cr_assert(metainfo_parse(
-		(struct span){(uint8_t *)text, (size_t)n + 42}, &m, &err));
-
-	struct piece_check *c = piece_check_create();
-	cr_assert(c);
-	piece_check_begin(c, &m, 0);
-	piece_check_update(c, piece, 10000);
-	piece_check_update(c, piece + 10000, 6384);
-	cr_expect(piece_check_end(c));
-
-	piece_check_begin(c, &m, 0);
-	piece_check_update(c, piece, 16383);
-	cr_expect_not(piece_check_end(c), "too short");
-
-	piece_check_begin(c, &m, 0);
-	piece_check_update(c, piece, 16384);
-	piece_check_update(c, piece, 1);
-	cr_expect_not(piece_check_end(c), "too long");
-
-	piece_check_begin(c, &m, 1);
-	piece_check_update(c, piece + 16384, 1);
-	cr_expect(piece_check_end(c));
-	piece_check_begin(c, &m, 1);
-	piece_check_update(c, piece, 1);
-	cr_expect_not(piece_check_end(c), "wrong byte");
-	piece_check_destroy(c);
-	piece_check_destroy(NULL);
-	metainfo_finish(&m);
-}
-
 Test(metainfo, piece_hashes_do_not_count_as_size)
 {
 	enum { COUNT = 953675 }; /* a terabyte in pieces of 1 MiB */
@@ -690,24 +446,4 @@ Test(metainfo, piece_hashes_do_not_count_as_size)
 	cr_expect_eq(m.piece_count, COUNT);
 	metainfo_finish(&m);
 	free(bytes);
-}
-
-Test(metainfo, people_are_shown_the_host_alone)
-{
-	static const struct {
-		const char *url, *host;
-	} cases[] = {
-		{"http://h/key/x", "h"},
-		{"https://h:8443?key", "h:8443"},
-		{"http://[::1]:80/", "[::1]:80"},
-		{"http://a-very-long-name/", "a-very-"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char host[9];
-		size_t size = i == 3 ? 8 : sizeof(host);
-
-		cr_expect_str_eq(metainfo_url_host(cases[i].url, host, size),
-			cases[i].host);
-	}
 }
