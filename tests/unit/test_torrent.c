@@ -1,110 +1,8 @@
-#include "client/torrent/torrent.h"
+/* What workers share of a torrent: what is wanted and had, who is woken, and
+ * what becomes of requests when another brings the block or a peer leaves. */
 
-#include <criterion/criterion.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include "client/torrent/block_pool.h"
-#include "client/torrent/open_piece.h"
 #include "client/torrent/selection.h"
-#include "shared/metainfo.h"
-
-enum { MAX_ASKED = 64, PIECES = 8, BLOCKS = 4 };
-
-/* Each test is a process of its own. */
-static struct metainfo m;
-static struct block_pool *pool;
-static struct torrent *torrent;
-
-struct tester {
-	struct torrent_peer peer;
-	struct block_id asked[MAX_ASKED];
-};
-
-static void begin(uint32_t pieces, uint32_t blocks, uint32_t last)
-{
-	m = (struct metainfo){
-		.piece_length = blocks * BLOCK_SIZE,
-		.piece_count = pieces,
-		.length = (uint64_t)(pieces - 1) * blocks * BLOCK_SIZE + last,
-	};
-	pool = block_pool_create();
-	torrent = torrent_create(&m, pool, PIECE_ORDER_SEQUENTIAL, 1 << 30);
-	cr_assert(pool && torrent);
-}
-
-static void end(void)
-{
-	torrent_destroy(torrent);
-	block_pool_destroy(pool); /* dies if a block is missing */
-}
-
-static void join_leech(struct tester *t, uint8_t number)
-{
-	*t = (struct tester){.peer = {.wake_fd = eventfd(0, EFD_NONBLOCK)}};
-	t->peer.pick.address.ip[15] = number;
-	t->peer.pick.asked = t->asked;
-	cr_assert(bitfield_init(&t->peer.pick.has, m.piece_count));
-	torrent_join(torrent, &t->peer);
-}
-
-static void join(struct tester *t, uint8_t number)
-{
-	join_leech(t, number);
-	bitfield_set_all(&t->peer.pick.has);
-	torrent_peer_has_many(torrent, &t->peer, true);
-}
-
-static void leave(struct tester *t)
-{
-	torrent_leave(torrent, &t->peer);
-	bitfield_finish(&t->peer.pick.has);
-	close(t->peer.wake_fd);
-}
-
-static size_t reserve(struct tester *t, size_t max)
-{
-	size_t count = torrent_reserve(
-		torrent, &t->peer, t->asked + t->peer.pick.asked_count, max);
-
-	t->peer.pick.asked_count += count;
-	return count;
-}
-
-/* How often it was woken since this was asked last. */
-static uint64_t wakes(struct tester *t)
-{
-	uint64_t count = 0;
-
-	return read(t->peer.wake_fd, &count, sizeof(count)) == sizeof(count)
-		? count
-		: 0;
-}
-
-/* The first block that it was asked for comes, all bytes being `fill`.  The
- * piece if it is full. */
-static struct open_piece *receive(struct tester *t, uint8_t fill)
-{
-	struct arrival a = {.block = t->asked[0], .asked = true};
-	struct open_piece *full = NULL;
-
-	cr_assert_gt(t->peer.pick.asked_count, 0);
-	t->peer.pick.asked_count--;
-	memmove(t->asked, t->asked + 1,
-		t->peer.pick.asked_count * sizeof(t->asked[0]));
-	cr_assert_eq(block_pool_take(pool, &a.memory, 1), 1);
-	memset(a.memory, fill, BLOCK_SIZE);
-	torrent_receive(torrent, &t->peer, &a, 1, &full);
-	block_pool_give(pool, &a.memory, 1); /* NULL if it was taken */
-	return full;
-}
-
-static size_t finish(struct open_piece *piece, bool good, struct endpoint *ret)
-{
-	cr_assert(piece);
-	return torrent_finish_piece(torrent, piece, good, ret, 8);
-}
+#include "tests/unit/torrent_lab.h"
 
 /* Fetch the next piece whole from one peer. */
 static void fetch(struct tester *t)
@@ -396,21 +294,12 @@ static void a_leaves(struct tester *a)
 	torrent_join(torrent, &a->peer);
 }
 
-static struct open_piece *all_of_a(struct tester *a)
-{
-	struct open_piece *piece = NULL;
-
-	while (!piece)
-		piece = receive(a, 1);
-	return piece;
-}
-
 static void piece_of_a_fails(struct tester *a)
 {
 	struct endpoint guilty[8];
 
 	reserve(a, BLOCKS);
-	cr_expect_eq(finish(all_of_a(a), false, guilty), 1);
+	cr_expect_eq(finish(receive_piece(a), false, guilty), 1);
 	torrent_leave(torrent, &a->peer);
 	torrent_join(torrent, &a->peer);
 }
@@ -418,7 +307,7 @@ static void piece_of_a_fails(struct tester *a)
 static void piece_of_a_is_abandoned(struct tester *a)
 {
 	reserve(a, BLOCKS);
-	torrent_abandon_piece(torrent, all_of_a(a));
+	torrent_abandon_piece(torrent, receive_piece(a));
 }
 
 Test(torrent, nobody_sleeps_while_there_are_blocks_to_ask_for)
@@ -554,124 +443,6 @@ Test(torrent, what_a_leech_offers_is_taken_from_backlogs_but_what_is_due)
 		leave(&leech);
 		end();
 	}
-}
-
-/* ---- bad pieces ---- */
-
-Test(torrent, the_only_giver_of_a_bad_piece_is_guilty_at_once)
-{
-	struct tester a, b, neighbour;
-	struct endpoint guilty[8];
-
-	begin(2, BLOCKS, BLOCK_SIZE);
-	join(&a, 1);
-	join(&b, 2);
-	join(&neighbour, 1);
-	neighbour.peer.pick.address.port++; /* behind the same IP */
-	reserve(&a, BLOCKS);
-	reserve(&b, 1);
-	torrent_sleeping(&a.peer, true);
-	cr_expect_eq(finish(all_of_a(&a), false, guilty), 1);
-	cr_expect(endpoint_same_ip(&guilty[0], &a.peer.pick.address));
-	cr_expect(torrent_peer_corrupt(&a.peer));
-	cr_expect_not(torrent_peer_corrupt(&neighbour.peer));
-	cr_expect_not(torrent_peer_corrupt(&b.peer));
-	cr_expect(torrent_peer_has_letters(&a.peer));
-	cr_expect_eq(wakes(&a), 1);
-	cr_expect_eq(torrent_have_count(torrent), 0);
-	cr_expect_not(torrent_has_news(torrent, 0));
-	leave(&a);
-	leave(&b);
-	leave(&neighbour);
-	end();
-}
-
-/* Two fetch the piece together: `a` the first half, `b` the second. */
-static struct open_piece *fetch_by_halves(
-	struct tester *a, uint8_t fill_a, struct tester *b, uint8_t fill_b)
-{
-	struct open_piece *piece = NULL;
-
-	cr_assert_eq(reserve(a, BLOCKS / 2), BLOCKS / 2);
-	for (unsigned i = 0; i < BLOCKS / 2; i++)
-		receive(a, fill_a);
-	torrent_release(torrent, &a->peer, NULL, 0, true);
-	cr_assert_eq(reserve(b, BLOCKS / 2), BLOCKS / 2);
-	for (unsigned i = 0; i < BLOCKS / 2; i++)
-		piece = receive(b, fill_b);
-	return piece;
-}
-
-Test(torrent, among_several_givers_the_liar_is_named_when_the_truth_is_known)
-{
-	for (unsigned liar = 0; liar < 2; liar++) {
-		struct tester a, b, c;
-		struct endpoint guilty[8];
-
-		begin(1, BLOCKS, BLOCKS * BLOCK_SIZE);
-		join(&a, 1);
-		join(&b, 2);
-		join(&c, 3);
-		struct tester *bad = liar ? &b : &a;
-		struct open_piece *piece =
-			fetch_by_halves(&a, liar ? 1 : 9, &b, liar ? 9 : 1);
-		cr_expect_eq(finish(piece, false, guilty), 0);
-		cr_expect_not(torrent_peer_corrupt(&a.peer));
-		cr_expect_not(torrent_peer_corrupt(&b.peer));
-
-		/* Begun again, and left: who goes on begins it anew. */
-		cr_expect_eq(reserve(bad, BLOCKS / 2), BLOCKS / 2);
-		receive(bad, 9);
-		receive(bad, 9);
-		torrent_release(torrent, &bad->peer, NULL, 0, true);
-		cr_expect_eq(reserve(&c, BLOCKS), BLOCKS);
-		cr_expect_eq(finish(all_of_a(&c), true, guilty), 1);
-		cr_expect(
-			endpoint_same_ip(&guilty[0], &bad->peer.pick.address));
-		cr_expect_eq(torrent_peer_corrupt(&a.peer), !liar);
-		cr_expect_eq(torrent_peer_corrupt(&b.peer), liar);
-		cr_expect_not(torrent_peer_corrupt(&c.peer));
-		cr_expect(torrent_complete(torrent));
-		leave(&a);
-		leave(&b);
-		leave(&c);
-		end();
-	}
-}
-
-Test(torrent, of_a_liar_that_is_known_nothing_more_is_judged)
-{
-	struct tester a, b;
-	struct endpoint guilty[8];
-
-	begin(3, BLOCKS, 3 * BLOCKS * BLOCK_SIZE);
-	join(&a, 1);
-	join(&b, 2);
-	reserve(&a, BLOCKS);
-	struct open_piece *first = all_of_a(&a);
-	reserve(&a, BLOCKS);
-	struct open_piece *second = all_of_a(&a);
-	reserve(&b, BLOCKS);
-	struct open_piece *other = all_of_a(&b);
-	cr_expect_not(torrent_tainted(torrent, second));
-	cr_expect_eq(finish(first, false, guilty), 1);
-	cr_expect(torrent_tainted(torrent, second));
-	cr_expect_not(torrent_tainted(torrent, other));
-	/* Both were hashed at the same time: it is named once. */
-	cr_expect_eq(finish(second, false, guilty), 0);
-	cr_expect_eq(finish(other, true, guilty), 0);
-	leave(&a);
-
-	/* The ban is over; it lies again. */
-	join(&a, 1);
-	reserve(&a, BLOCKS);
-	first = all_of_a(&a);
-	cr_expect_not(torrent_tainted(torrent, first));
-	cr_expect_eq(finish(first, false, guilty), 1);
-	cr_expect(torrent_peer_corrupt(&a.peer));
-	leave(&a);
-	leave(&b);
-	end();
 }
 
 /* ---- joining and leaving ---- */
