@@ -1,7 +1,6 @@
 #include "client/session/coordinator.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,17 +112,15 @@ static unsigned held(void *pool, const struct endpoint *address)
  * from those that might. */
 static void make_room(struct coordinator *c, uint64_t now_ms)
 {
-	unsigned due = peer_book_due(c->book, now_ms);
-	unsigned newcomers = (unsigned)waiting_room_count(c->waiting);
-
-	if (worker_pool_free(c->pool) > 0 || newcomers + due == 0)
+	if (worker_pool_free(c->pool) > 0)
 		return;
-	const struct candidate *next =
-		waiting_room_next(c->waiting, held, c->pool);
+	unsigned wanted = (unsigned)waiting_room_count(c->waiting) +
+		peer_book_due(c->book, now_ms);
+	if (wanted == 0)
+		return;
 	c->room_ms = now_ms;
-	worker_pool_make_room(c->pool, newcomers + due,
-		next ? worker_pool_held(c->pool, &next->address) : UINT_MAX,
-		now_ms);
+	worker_pool_make_room(c->pool, wanted,
+		waiting_room_least_held(c->waiting, held, c->pool), now_ms);
 }
 
 static void admit(struct coordinator *c, const struct candidate *newcomer,
@@ -150,13 +147,10 @@ static void ban(
 
 static bool seat_newcomer(struct coordinator *c, uint64_t now_ms)
 {
-	const struct candidate *next =
-		waiting_room_next(c->waiting, held, c->pool);
+	struct candidate newcomer;
 
-	if (!next)
+	if (!waiting_room_take(c->waiting, held, c->pool, &newcomer))
 		return false;
-	struct candidate newcomer = *next;
-	waiting_room_leave(c->waiting, next);
 	/* It may have been banned meanwhile; or the pool is closing. */
 	if (!peer_book_welcome(c->book, &newcomer.address, now_ms) ||
 		!assign(c, &newcomer))

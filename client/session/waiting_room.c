@@ -1,5 +1,6 @@
 #include "client/session/waiting_room.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -75,13 +76,17 @@ static void turn_away(struct waiting_room *r, struct entry *e)
 	remove_entry(r, e);
 }
 
-static bool has_spoken(struct entry *e)
+/* > 0: it has sent something; 0: it has gone. */
+static ssize_t peek(const struct entry *e)
 {
 	uint8_t byte;
 
-	e->spoke = e->spoke ||
-		recv(e->candidate.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >
-			0;
+	return recv(e->candidate.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+static bool has_spoken(struct entry *e)
+{
+	e->spoke = e->spoke || peek(e) > 0;
 	return e->spoke;
 }
 
@@ -119,50 +124,51 @@ void waiting_room_add(
 		turn_away(r, one_too_many(r));
 }
 
-static bool has_gone(const struct entry *e)
-{
-	uint8_t byte;
-
-	return recv(e->candidate.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) ==
-		0;
-}
-
 void waiting_room_tidy(struct waiting_room *r, uint64_t now_ms)
 {
 	for (size_t i = 0; i < r->count;) {
 		struct entry *e = &r->entries[i];
-		if (now_ms - e->since_ms >= WAITING_ROOM_MS || has_gone(e))
+		if (now_ms - e->since_ms >= WAITING_ROOM_MS || peek(e) == 0)
 			turn_away(r, e);
 		else
 			i++;
 	}
 }
 
-const struct candidate *waiting_room_next(struct waiting_room *r,
+unsigned waiting_room_least_held(const struct waiting_room *r,
 	unsigned (*held)(void *arg, const struct endpoint *address), void *arg)
 {
-	struct entry *best = NULL;
-	unsigned best_held = 0;
-	size_t at = r->count > 0 ? dice_below(&r->dice, (uint32_t)r->count) : 0;
+	unsigned least = UINT_MAX;
 
+	for (size_t i = 0; i < r->count; i++) {
+		unsigned its = held(arg, &r->entries[i].candidate.address);
+		if (its < least)
+			least = its;
+	}
+	return least;
+}
+
+bool waiting_room_take(struct waiting_room *r,
+	unsigned (*held)(void *arg, const struct endpoint *address), void *arg,
+	struct candidate *ret)
+{
+	struct entry *next = NULL;
+	unsigned least = UINT_MAX;
+
+	if (r->count == 0)
+		return false;
+	size_t at = dice_below(&r->dice, (uint32_t)r->count);
 	for (size_t i = 0; i < r->count; i++, at = (at + 1) % r->count) {
 		struct entry *e = &r->entries[at];
 		unsigned its = held(arg, &e->candidate.address);
-		if (!best || its < best_held ||
-			(its == best_held && !best->spoke && has_spoken(e))) {
+		if (!next || its < least ||
+			(its == least && !next->spoke && has_spoken(e))) {
 			(void)has_spoken(e);
-			best = e;
-			best_held = its;
+			next = e;
+			least = its;
 		}
 	}
-	return best ? &best->candidate : NULL;
-}
-
-void waiting_room_leave(struct waiting_room *r, const struct candidate *next)
-{
-	/* The candidate is the first member of its entry. */
-	size_t i =
-		(size_t)((const struct entry *)(const void *)next - r->entries);
-
-	remove_entry(r, &r->entries[i]);
+	*ret = next->candidate;
+	remove_entry(r, next);
+	return true;
 }

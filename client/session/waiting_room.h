@@ -37,12 +37,15 @@ void waiting_room_add(
 /* Close those who have gone, or waited too long. */
 void waiting_room_tidy(struct waiting_room *r, uint64_t now_ms);
 
-/* Whose turn it is; NULL: nobody waits.  `held` tells how many workers a
- * peer's host has.  Valid until the next call. */
-const struct candidate *waiting_room_next(struct waiting_room *r,
+/* `held` below tells how many workers an address' host has. */
+
+/* The fewest that the host of anybody who waits has; UINT_MAX: nobody waits. */
+unsigned waiting_room_least_held(const struct waiting_room *r,
 	unsigned (*held)(void *arg, const struct endpoint *address), void *arg);
 
-/* The one that waiting_room_next() named leaves, with its socket. */
-void waiting_room_leave(struct waiting_room *r, const struct candidate *next);
+/* Whose turn it is leaves, with its socket.  False: nobody waits. */
+bool waiting_room_take(struct waiting_room *r,
+	unsigned (*held)(void *arg, const struct endpoint *address), void *arg,
+	struct candidate *ret);
 
 #endif

@@ -89,11 +89,12 @@ void worker_pool_nudge(struct worker_pool *pool);
 unsigned worker_pool_held(
 	struct worker_pool *pool, const struct endpoint *address);
 
-/* So many newcomers wait, and the host of the first has `held` workers: let go
- * of as many peers that do no good, if there are (PROMISES, "full pool"); of
- * those whose host has most workers first, then of the longest idle, and sooner
- * where its host has many more than the newcomer's or many wait.  Those that
- * were asked to go before and are still here count. */
+/* So many newcomers wait, and the host of the first has `held` workers
+ * (UINT_MAX: it is we who want to dial): let go of as many peers that do no
+ * good, if there are (PROMISES, "full pool"); of those whose host has most
+ * workers first, then of the longest idle, and sooner where its host has many
+ * more than the newcomer's or many wait.  Those that were asked to go before
+ * and are still here count. */
 void worker_pool_make_room(struct worker_pool *pool, unsigned newcomers,
 	unsigned held, uint64_t now_ms);
 

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,14 +53,12 @@ static unsigned held(void *arg, const struct endpoint *address)
 /* The number of the next; -1: nobody waits. */
 static int next(struct waiting_room *r)
 {
-	const struct candidate *c = waiting_room_next(r, held, NULL);
+	struct candidate c;
 
-	if (!c)
+	if (!waiting_room_take(r, held, NULL, &c))
 		return -1;
-	int socket = c->socket;
-	waiting_room_leave(r, c);
 	for (int i = 0; i < 64; i++) {
-		if (ours[i] == socket)
+		if (ours[i] == c.socket)
 			return i;
 	}
 	cr_assert_fail("not one of ours");
@@ -85,14 +84,19 @@ Test(waiting_room, lets_each_of_equals_be_the_next_at_some_time)
 		cr_expect(was[i], "%d", i);
 }
 
-Test(waiting_room, has_nobody_when_nobody_waits)
+Test(waiting_room, tells_the_least_that_a_host_has_and_when_nobody_waits)
 {
 	struct waiting_room *r = waiting_room_create(CAPACITY, 1);
 
-	cr_expect_null(waiting_room_next(r, held, NULL));
-	knock(r, 1, "10.0.0.2:1");
+	cr_expect_eq(next(r), -1);
+	cr_expect_eq(waiting_room_least_held(r, held, NULL), UINT_MAX);
+	knock(r, 1, "10.0.0.1:1");
+	cr_expect_eq(waiting_room_least_held(r, held, NULL), 2);
+	knock(r, 2, "10.0.0.2:1");
+	cr_expect_eq(waiting_room_least_held(r, held, NULL), 0);
+	cr_expect_eq(next(r), 2);
 	cr_expect_eq(next(r), 1);
-	cr_expect_null(waiting_room_next(r, held, NULL));
+	cr_expect_eq(next(r), -1);
 	cr_expect_eq(waiting_room_count(r), 0);
 	waiting_room_destroy(r);
 }
