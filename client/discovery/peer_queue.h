@@ -50,6 +50,7 @@ struct candidate {
 	int torrent; /* index in the session; -1: not known (an accepted one) */
 	struct endpoint address;
 	int socket; /* an accepted connection, or -1: still to be dialled */
+	unsigned waited_ms; /* it has, for a worker, since it was accepted */
 
 	struct endpoint by; /* FROM_MIRROR only: who does */
 

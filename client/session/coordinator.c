@@ -149,7 +149,7 @@ static bool seat_newcomer(struct coordinator *c, uint64_t now_ms)
 {
 	struct candidate newcomer;
 
-	if (!waiting_room_take(c->waiting, held, c->pool, &newcomer))
+	if (!waiting_room_take(c->waiting, held, c->pool, now_ms, &newcomer))
 		return false;
 	/* It may have been banned meanwhile; or the pool is closing. */
 	if (!peer_book_welcome(c->book, &newcomer.address, now_ms) ||

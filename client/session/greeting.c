@@ -134,11 +134,20 @@ static bool find_open_torrent(struct worker *w, const struct info_hash *hash,
 	return true;
 }
 
+static uint64_t time_for(const struct candidate *candidate)
+{
+	uint64_t left_ms = candidate->waited_ms < GREETING_WAITED_MS
+		? GREETING_WAITED_MS - candidate->waited_ms
+		: 0;
+
+	return left_ms < GREETING_MS ? left_ms : GREETING_MS;
+}
+
 static bool exchange(
 	struct worker *w, const struct candidate *candidate, struct greeting *g)
 {
 	const struct session_context *s = w->session;
-	uint64_t deadline = clock_ms() + GREETING_MS;
+	uint64_t deadline = clock_ms() + time_for(candidate);
 	uint8_t bytes[HANDSHAKE_SIZE];
 	struct handshake theirs;
 	size_t have = 0;

@@ -10,12 +10,13 @@
 struct worker;
 
 /* How a conversation comes about: dial if need be, exchange handshakes, find
- * out which torrent it is about; all within GREETING_MS, however it trickles.
- * Who is to choose between two connections with us has so long to close one, or
- * we do. */
+ * out which torrent it is about; all within GREETING_MS, however it trickles,
+ * and within GREETING_WAITED_MS if it had to wait for a worker.  Who is to
+ * choose between two connections with us has so long to close one, or we do. */
 enum {
 	GREETING_DIAL_MS = 10 * 1000,
 	GREETING_MS = 10 * 1000,
+	GREETING_WAITED_MS = 15 * 1000,
 	GREETING_UNDECIDED_MS = 5 * 1000,
 };
 

@@ -150,7 +150,7 @@ unsigned waiting_room_least_held(const struct waiting_room *r,
 
 bool waiting_room_take(struct waiting_room *r,
 	unsigned (*held)(void *arg, const struct endpoint *address), void *arg,
-	struct candidate *ret)
+	uint64_t now_ms, struct candidate *ret)
 {
 	struct entry *next = NULL;
 	unsigned least = UINT_MAX;
@@ -169,6 +169,7 @@ bool waiting_room_take(struct waiting_room *r,
 		}
 	}
 	*ret = next->candidate;
+	ret->waited_ms = (unsigned)(now_ms - next->since_ms);
 	remove_entry(r, next);
 	return true;
 }

@@ -43,9 +43,10 @@ void waiting_room_tidy(struct waiting_room *r, uint64_t now_ms);
 unsigned waiting_room_least_held(const struct waiting_room *r,
 	unsigned (*held)(void *arg, const struct endpoint *address), void *arg);
 
-/* Whose turn it is leaves, with its socket.  False: nobody waits. */
+/* Whose turn it is leaves, with its socket; how long it has waited is in
+ * ret->waited_ms.  False: nobody waits. */
 bool waiting_room_take(struct waiting_room *r,
 	unsigned (*held)(void *arg, const struct endpoint *address), void *arg,
-	struct candidate *ret);
+	uint64_t now_ms, struct candidate *ret);
 
 #endif

@@ -73,6 +73,21 @@ def test_a_crowd_at_the_door_does_not_keep_a_leech_from_dialling(swarm):
         swarm.finish(leech)
 
 
+@pytest.mark.slow
+def test_who_has_waited_for_a_worker_has_no_more_than_15_seconds_in_all(swarm):
+    seeder = swarm.seed("--workers", "1")
+    with swarm.lab.dial(seeder, swarm.torrent) as useful:
+        useful.shake_hands(pieces=())
+        useful.become_unchoked()
+        started = time.monotonic()
+        mute = swarm.lab.dial(seeder, swarm.torrent, source="127.0.0.100")
+        while time.monotonic() - started < 8:
+            useful.fetch(0)
+            time.sleep(0.2)
+    assert mute.wait_closed(16 - (time.monotonic() - started)) is not None
+    assert time.monotonic() - started > 9, "it had no worker"
+
+
 def newcomer_is_served(swarm, seeder, seconds):
     """Trying again and again, as clients do, an honest peer gets a piece within so many seconds."""
     deadline = time.monotonic() + patience(seconds)

@@ -55,7 +55,7 @@ static int next(struct waiting_room *r)
 {
 	struct candidate c;
 
-	if (!waiting_room_take(r, held, NULL, &c))
+	if (!waiting_room_take(r, held, NULL, 0, &c))
 		return -1;
 	for (int i = 0; i < 64; i++) {
 		if (ours[i] == c.socket)
@@ -176,6 +176,20 @@ Test(waiting_room, closes_who_has_gone_and_who_has_waited_too_long)
 	waiting_room_tidy(r, WAITING_ROOM_MS);
 	cr_expect(closed(1));
 	cr_expect_eq(next(r), 2);
+	waiting_room_destroy(r);
+}
+
+Test(waiting_room, says_how_long_one_has_waited)
+{
+	struct waiting_room *r = waiting_room_create(CAPACITY, 1);
+	struct candidate c;
+
+	knock_at(r, 1, "10.0.0.2:1", 1000);
+	cr_assert(waiting_room_take(r, held, NULL, 1000, &c));
+	cr_expect_eq(c.waited_ms, 0);
+	knock_at(r, 1, "10.0.0.2:1", 1000);
+	cr_assert(waiting_room_take(r, held, NULL, 7001, &c));
+	cr_expect_eq(c.waited_ms, 6001);
 	waiting_room_destroy(r);
 }
 
