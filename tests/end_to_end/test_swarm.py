@@ -1,8 +1,10 @@
 """A crowd of tbt clients: one seed that can upload only so much, and eight leeches that come at once."""
 import time
 
+import pytest
+
 from lab import finish_equal
-from programs import patience, scaled
+from programs import patience
 
 MIB = 1 << 20
 LEECHES = 8
@@ -10,7 +12,7 @@ LEECHES = 8
 
 def crowd(lab, order):
     """Seconds until all have everything, and copies that the seed gave; its limit gives one in four seconds."""
-    size = scaled(8 * MIB)
+    size = 8 * MIB
     content = lab.noise_file("source-%s/file" % order, size)
     torrent = lab.torrent(content, 65536, lab.tracker().url, name=order + ".torrent")
     seeder = lab.seed(torrent, content, "--upload-limit", str(size // 4))
@@ -28,9 +30,9 @@ def crowd(lab, order):
     return took, seeder.find("stopped")["uploaded"] / torrent.size
 
 
-def test_a_crowd_trades_in_either_order(lab):
-    rarest, copies = crowd(lab, "rarest")
-    assert rarest < patience(10) and copies < 2.5, "%.1f s, %.1f copies: the seed alone would take 32" % (rarest, copies)
-    sequential, copies = crowd(lab, "sequential")
-    print("rarest %.1f s, sequential %.1f s" % (rarest, sequential))
-    assert sequential < max(1.5 * rarest, rarest + 2) and copies < 2.5, "%.1f s and %.1f" % (sequential, rarest)
+@pytest.mark.parametrize("order", ["rarest", "sequential"])
+def test_a_crowd_trades(lab, order):
+    """In order they trade somewhat less well: each has what the others have."""
+    took, copies = crowd(lab, order)
+    print("%.1f s, %.1f copies" % (took, copies))
+    assert took < patience(12) and copies < 2.5, "%.1f s, %.1f copies: the seed alone would take 32" % (took, copies)
