@@ -240,6 +240,17 @@ bool redis_scripts_ask(struct redis_scripts *s, const struct redis_question *q,
 	return true;
 }
 
+bool redis_scripts_size(struct redis_scripts *s, uint64_t *ret)
+{
+	uint64_t now_ms = clock_ms();
+
+	if (!wait_budget_left(&budget, now_ms))
+		return false;
+	bool ok = redis_nodes_size(s->nodes, ret);
+	wait_budget_spend(&budget, now_ms, clock_ms());
+	return ok;
+}
+
 bool redis_scripts_healthy(struct redis_scripts *s, struct error *err)
 {
 	uint64_t failed_ms = s->failed_ms;

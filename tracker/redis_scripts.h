@@ -50,6 +50,10 @@ bool redis_scripts_ask(struct redis_scripts *s,
 	const struct redis_question *questions, size_t count,
 	struct redisReply **ret, struct error *err);
 
+/* The number of keys there, as redis_nodes_size() says; false, too, when this
+ * thread has waited for long. */
+bool redis_scripts_size(struct redis_scripts *s, uint64_t *ret);
+
 /* False: nobody answers, or some question failed in the last seconds. */
 bool redis_scripts_healthy(struct redis_scripts *s, struct error *err);
 

@@ -434,7 +434,7 @@ static bool redis_totals(
 	(void)err; /* not to know is no failure */
 	*ret = (struct swarm_totals){
 		.seeders = SWARM_UNKNOWN, .leechers = SWARM_UNKNOWN};
-	if (!redis_nodes_size(s->scripts.nodes, &ret->swarms))
+	if (!redis_scripts_size(&s->scripts, &ret->swarms))
 		ret->swarms = SWARM_UNKNOWN;
 	return true;
 }

@@ -156,6 +156,20 @@ def test_a_slow_redis_holds_up_nobody_for_long(lab, redis):
     wait_for(lambda: is_back(tracker), "announces are answered again")
 
 
+def test_pages_of_a_slow_redis_hold_up_no_announces(lab, redis):
+    """A page asks Redis, too: those who look at it are refused a number, and not the peers their answer."""
+    slow = lab.serve(SlowRedis(redis))
+    tracker = lab.tracker("--store", slow.url, "--threads", "2")
+    announce(tracker, 1)
+    slow.delay = 0.2
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        pages = [pool.submit(get, tracker.base + "/stats") for _ in range(60)]
+        _, took = timed(announce, tracker, 2)
+        swarms = [json.loads(page.result()[1])["swarms"] for page in pages]
+    assert took < patience(2)
+    assert None in swarms and 1 in swarms, "some are told"
+
+
 def test_it_ends_while_redis_hangs(lab, redis):
     tracker = lab.tracker("--store", redis.url)
     redis.hang()
