@@ -311,9 +311,23 @@ static bool is_for(const struct http_site *site, const struct page *page,
 	return span_is(path, page->path);
 }
 
+/* A target may have "http://HOST" before its path (RFC 9112, 3.2.2). */
+static const char *without_host(const char *target)
+{
+	static const char scheme[] = "http://";
+	size_t len = sizeof(scheme) - 1;
+
+	if (strncasecmp(target, scheme, len) != 0)
+		return target;
+	target += len;
+	return target + strcspn(target, "/?");
+}
+
 enum MHD_Result http_pages_answer(
 	struct http_site *site, struct MHD_Connection *c, const char *target)
 {
+	target = without_host(target);
+
 	struct span path = {(const uint8_t *)target, strcspn(target, "?")};
 	const char *query = target + path.len + (target[path.len] == '?');
 	struct request request = {

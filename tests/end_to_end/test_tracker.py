@@ -293,12 +293,20 @@ def test_every_key_twice(lab):
 
 
 @pytest.mark.parametrize("path, status", [("/nothing", 404), ("/announce/x", 404), ("/../etc/passwd", 404), ("/%2e%2e/etc/passwd", 404),
-                                          ("/etc/passwd", 404), ("/index.html", 404), ("/stats/", 404)])
+                                          ("/etc/passwd", 404), ("/index.html", 404), ("/stats/", 404),
+                                          ("http://x/nothing", 404), ("http://announce", 404), ("ftp://x/health", 404)])
 def test_unknown_paths(lab, path, status):
     tracker = lab.tracker()
     answer = raw(tracker, ("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path).encode())
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:200]
     assert b"root:" not in answer
+
+
+@pytest.mark.parametrize("host", ["http://x", "HTTP://127.0.0.1:6969", "http://[::1]:80"])
+def test_a_host_may_stand_before_the_path(lab, host):
+    tracker = lab.tracker()
+    answer = raw(tracker, ("GET %s/announce?%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (host, query(1))).encode())
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"incompletei1e" in answer, answer
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
