@@ -111,9 +111,10 @@ bool state_file_save(const char *path, struct swarm_store *store,
 		return error_set(err, "%s: out of memory", path);
 	w->path = path;
 	w->frame = 0;
+	/* Left over from a kill, or planted: never written through. */
+	(void)unlink(temporary);
 	/* Where peers are is nobody else's business. */
-	w->fd = open(temporary,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	w->fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (w->fd < 0) {
 		error_set_errno(err, "%s: cannot create", temporary);
 		goto out;

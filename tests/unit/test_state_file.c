@@ -394,15 +394,31 @@ Test(state_file, a_save_that_fails_or_is_cut_short_leaves_the_old_one)
 		tell(store, &(struct announce[]){nth(n, n)}[0], 1000);
 	cr_expect_not(state_file_save("state", store, &times, &stop, &err));
 	cr_expect_neq(access("state.new", F_OK), 0);
-
-	/* A link that somebody put there is not followed. */
-	cr_assert_eq(symlink("elsewhere", "state.new"), 0);
+	cr_assert_eq(mkdir("state.new", 0700), 0);
 	cr_expect_not(state_file_save("state", store, &times, NULL, &err));
-	cr_expect_neq(access("elsewhere", F_OK), 0);
 	cr_expect_eq(read_file(&now), len);
 	cr_expect_eq(memcmp(old, now, len), 0);
 	free(old);
 	free(now);
+	swarm_store_destroy(store);
+}
+
+/* What a kill left there, or somebody put there. */
+Test(state_file, what_is_in_the_way_is_neither_followed_nor_waited_for,
+	.timeout = 20)
+{
+	struct swarm_store *store = fresh();
+	struct state_times times = {1000, 500000};
+	struct stat st;
+	struct error err;
+
+	cr_assert_eq(symlink("elsewhere", "state.new"), 0);
+	cr_expect(state_file_save("state", store, &times, NULL, &err));
+	cr_expect_neq(access("elsewhere", F_OK), 0);
+	cr_assert_eq(mkfifo("state.new", 0600), 0);
+	cr_expect(state_file_save("state", store, &times, NULL, &err));
+	cr_expect(lstat("state", &st) == 0 && S_ISREG(st.st_mode));
+	cr_expect_neq(access("state.new", F_OK), 0);
 	swarm_store_destroy(store);
 }
 
