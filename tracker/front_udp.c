@@ -164,6 +164,16 @@ static void answer_scrape(const struct announce_rules *rules,
 			w, q->head.transaction, entries, count);
 }
 
+/* Whether it is too short for what it asks. */
+static bool is_torn(const struct question *q, size_t len)
+{
+	size_t shortest = q->head.action == ANNOUNCE_UDP_SCRAPE
+		? ANNOUNCE_UDP_CONNECT_SIZE + INFO_HASH_SIZE
+		: ANNOUNCE_UDP_ANNOUNCE_SIZE;
+
+	return len < shortest;
+}
+
 /* The answer's length; 0: none. */
 static size_t answer(const struct front_udp *f, const struct question *q,
 	struct reader *r, size_t question_len, uint8_t *ret)
@@ -174,7 +184,7 @@ static size_t answer(const struct front_udp *f, const struct question *q,
 		connection_id_valid(
 			&f->ids, &q->from, q->now_s, q->head.connection_id);
 
-	if (!proven && question_len < most)
+	if ((!proven || is_torn(q, question_len)) && question_len < most)
 		most = question_len;
 
 	struct writer w = writer_of(ret, most);
