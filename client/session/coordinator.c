@@ -262,8 +262,9 @@ static bool seeded_enough(
 		return true;
 
 	uint64_t since = st->complete_ms ? st->complete_ms : st->started_ms;
+	/* It may have become complete after our clock was read. */
 	if (o->seed_time_s != UINT64_MAX &&
-		(now_ms - since) / 1000 >= o->seed_time_s)
+		now_ms >= since + o->seed_time_s * 1000)
 		return true;
 
 	uint64_t up = st->uploaded_before + st->uploaded;

@@ -203,12 +203,13 @@ def loopback(bind="127.0.0.1", port=0, dht=False):
     return ["--bind", bind, *where, *([] if dht else ["--no-dht"]), "--no-lsd", "--no-portmap"]
 
 
-def slow_disk(seconds_a_read):
-    """A prefix for a command: each read from a file takes so long."""
+def slow_disk(seconds, call="pread64", path=None):
+    """A prefix for a command: each `call`, by default a read from a file, takes so long; of `path` alone, if given."""
     if not shutil.which("strace"):
         pytest.skip("no strace")
     no_leaks = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"  # of no use under a tracer
-    return ["env", "ASAN_OPTIONS=" + no_leaks, "strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=%d" % (seconds_a_read * 1e6)]
+    return ["env", "ASAN_OPTIONS=" + no_leaks, "strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=" + call,
+            "-e", "inject=%s:delay_enter=%d" % (call, seconds * 1e6), *(["-P", path] if path else [])]
 
 
 class Client(JsonProcess):

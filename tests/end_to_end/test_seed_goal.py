@@ -4,7 +4,7 @@ import time
 import pytest
 
 from fakepeer import fetch_piece
-from programs import patience
+from programs import patience, slow_disk
 
 PIECE = 32768
 PIECES = 8
@@ -54,6 +54,17 @@ def test_the_time_ends_it_before_the_ratio(lab, shared):
     seeder = lab.seed(torrent, content, "--seed-time", "0.05", "--seed-ratio", "100")
     started = time.monotonic()
     assert seeder.wait(15) == 0 and 2 < time.monotonic() - started < patience(6)
+
+
+def test_the_time_begins_when_it_is_complete_even_while_the_folder_is_looked_at(lab, shared):
+    content, torrent = shared
+    out = lab.write("out", {})
+    part = lab.seeder(torrent, content.read_bytes())
+    # Complete within the first look at the folder, which takes that long.
+    leech = lab.leech(torrent, out, "--seed-time", "1", peers=[part], stay=True, prefix=slow_disk(0.4, "openat", out))
+    leech.wait_for("complete")
+    seen = len(leech.all("progress"))
+    leech.wait_until(lambda: len(leech.all("progress")) > seen + 2, "two seconds more")
 
 
 def test_what_was_uploaded_before_an_interruption_counts(lab, shared):
