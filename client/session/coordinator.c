@@ -236,14 +236,15 @@ static void handle(
 
 /* ---- choking ---- */
 
-static void share_upload(struct coordinator *c, uint64_t now_ms)
+static void share_upload(struct coordinator *c)
 {
 	uint64_t uploaded = 0;
 
 	for (size_t i = 0; i < c->session->torrent_count; i++)
 		uploaded += torrent_of(c, (int)i)->uploaded;
 	worker_pool_look(c->pool, c->traders);
-	choker_look(c->choker, c->traders, uploaded, now_ms);
+	/* A clock read before may be older than a newcomer. */
+	choker_look(c->choker, c->traders, uploaded, clock_ms());
 	for (unsigned i = 0; i < worker_pool_size(c->pool); i++)
 		worker_pool_grant(c->pool, i, choker_grants(c->choker, i));
 	c->trade = false;
@@ -567,7 +568,7 @@ static void *run(void *arg)
 			tick(c, now);
 		fill_workers(c, now);
 		if (c->trade)
-			share_upload(c, now);
+			share_upload(c);
 	}
 	return NULL;
 }
