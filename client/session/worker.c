@@ -523,7 +523,9 @@ static struct worker_result talk_after_greeting(struct worker *worker,
 		.give_only = t.st->mode != SESSION_LEECH,
 		.port = session_port_for(s, &candidate->address),
 		.pex = s->pex,
-		.dht_port = s->udp && g->theirs.dht ? s->port : 0,
+		.dht_port = s->udp && g->theirs.dht
+			? session_port_for(s, &candidate->address)
+			: 0,
 		.told_nothing = said != NULL,
 	};
 

@@ -1,6 +1,7 @@
 """Port mapping: the router is asked by NAT-PMP or UPnP to hand connections on, and told at the end that it need not."""
 import os
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -37,6 +38,19 @@ def shared(lab):
     return content, lab.torrent(content, 32768)
 
 
+# A peer at the address that prints the port of the node it is told of.
+ASK_NODE = """
+import socket, sys, types
+from fakepeer import DHT_BIT, PORT, Connection
+torrent = types.SimpleNamespace(info_hash=bytes.fromhex(sys.argv[1]), piece_count=4)
+with Connection.dial(7001, torrent, host=sys.argv[2], source=sys.argv[3]) as c:
+    c.send_handshake(dht=True)
+    c.receive_handshake()
+    c.send_pieces([])
+    print(int.from_bytes(c.receive_until(PORT)[1], "big"))
+"""
+
+
 def fake(lab, router, natpmp, upnp):
     script = os.path.join(os.path.dirname(__file__), "fake_router.py")
     process = lab.process([*router.inside, "/usr/bin/python3", script, natpmp, upnp], "router")
@@ -44,9 +58,10 @@ def fake(lab, router, natpmp, upnp):
     return process
 
 
-def start(lab, machine, torrent, content, *arguments):
+def start(lab, machine, torrent, content, *arguments, dht=False):
     process = lab.keep(JsonProcess([*machine.inside, find_program("tbt-client"), "seed", torrent.path, "--file", content, "--json",
-                                    "--port", "7001", "--no-dht", "--no-lsd", *arguments], "seed"))
+                                    "--port", "7001", *([] if dht else ["--no-dht"]), "--no-lsd", *arguments], "seed",
+                                   env={**os.environ, "XDG_STATE_HOME": str(lab.path("state"))}))
     process.wait_for("checked")
     return process
 
@@ -128,6 +143,19 @@ def test_another_port_outside_is_the_one_announced(lab, home, natpmp, upnp):
     sent = [bytes.fromhex(line.split()[3].decode()) for line in watch.out if line.startswith(b"tcp ") and len(line.split()) == 4]
     stopped = [data for data in sent if b"event=stopped" in data]
     assert stopped and all(wanted in data for data in stopped)
+
+
+@pytest.mark.parametrize("where, outside", [("8.8.4.4", True), (ROUTER, False)], ids=["outside", "inside"])
+def test_another_port_outside_is_where_peers_there_find_our_node(lab, shared, home, where, outside):
+    content, torrent = shared
+    machine, router = home
+    fake(lab, router, "1000", "-")
+    router.ip("addr", "add", "8.8.4.4/32", "dev", "lo")
+    seed = start(lab, machine, torrent, content, dht=True)
+    seed.wait_for("mapped")
+    told = subprocess.run([*router.inside, "/usr/bin/python3", "-c", ASK_NODE, torrent.hex, CLIENT, where], cwd=os.path.dirname(__file__),
+                          check=True, stdout=subprocess.PIPE, timeout=patience(30)).stdout
+    assert int(told) == (8001 if outside else 7001)
 
 
 def test_bind_is_what_is_mapped(lab, shared, home):
