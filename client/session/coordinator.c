@@ -358,6 +358,7 @@ static void look_after(
 		if (!storage_still_there(st->storage, &err))
 			session_torrent_fail(st, &err);
 		session_torrent_look_at_room(st);
+		torrent_mind_failed(st->torrent, now_ms);
 	}
 	if (st->state == STATE_SEEDING && !w->seeding) {
 		w->seeding = true;

@@ -38,6 +38,8 @@ struct open_piece {
 	bool careful;
 	bool trusted; /* he was proven when he began */
 	struct endpoint only;
+	uint64_t since_ms; /* when his time began; 0: not yet */
+	uint32_t lapses;   /* his, this piece included */
 
 	uint8_t giver_count;
 	struct endpoint

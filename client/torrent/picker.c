@@ -14,6 +14,11 @@ enum {
 	/* In the endgame a peer that has so many requests under way is asked
 	 * for no more: most blocks will still come from who was asked first. */
 	ENDGAME_DEPTH = 16,
+	/* For a piece that failed before a peer has so long, and as long as it
+	 * takes at so many bytes a second. */
+	LAPSE_MS = 10 * 1000,
+	LAPSE_RATE = 256 * 1024,
+	MOST_DOUBLINGS = 10,
 };
 
 struct piece_list {
@@ -329,6 +334,8 @@ static void set_owner(
 		memset(piece->askers, 0, piece->block_count);
 		piece->asked = piece->first_unasked = 0;
 		set_unasked(p, piece, piece->block_count);
+		piece->since_ms = 0;
+		piece->lapses = peer->lapses;
 	}
 	piece->owner = peer;
 	piece->of_seed = bitfield_full(&peer->has);
@@ -432,15 +439,18 @@ static size_t take_again(const struct picker *p, const struct picker_peer *peer,
 }
 
 /* The endgame of a piece that failed before.  Who fetches it may be silent, or
- * lie again: a proven peer need not wait for one that is not. */
+ * slow, or lie again: a proven peer need not wait for one that is not, nor
+ * anybody for one that was waited for more often than himself. */
 static size_t take_over(struct picker *p, struct picker_peer *peer,
 	struct block_id *ret, size_t max)
 {
 	const struct piece_list lists[] = {p->all_asked, p->to_ask};
 
-	for (size_t i = 0; peer->proven && i < 2; i++) {
+	for (size_t i = 0; p->failed.set > 0 && i < 2; i++) {
 		for (struct open_piece *o = lists[i].oldest; o; o = o->newer) {
-			if (o->trusted || may_give(o, peer) ||
+			bool before = (peer->proven && !o->trusted) ||
+				peer->lapses < o->lapses;
+			if (!before || may_give(o, peer) ||
 				!bitfield_has(&peer->has, o->index))
 				continue;
 			set_owner(p, o, peer);
@@ -448,6 +458,36 @@ static size_t take_over(struct picker *p, struct picker_peer *peer,
 		}
 	}
 	return 0;
+}
+
+static uint64_t time_for(const struct open_piece *piece)
+{
+	uint64_t ms = LAPSE_MS + piece->size * 1000ULL / LAPSE_RATE;
+
+	return ms << (piece->lapses < MOST_DOUBLINGS ? piece->lapses
+						     : MOST_DOUBLINGS);
+}
+
+bool picker_lapse(
+	struct picker *p, uint64_t now_ms, struct endpoint *ret_address)
+{
+	const struct piece_list lists[] = {p->all_asked, p->to_ask};
+
+	for (size_t i = 0; p->failed.set > 0 && i < 2; i++) {
+		for (struct open_piece *o = lists[i].oldest; o; o = o->newer) {
+			if (!o->careful)
+				continue;
+			if (o->since_ms == 0)
+				o->since_ms = now_ms;
+			if (now_ms - o->since_ms < time_for(o))
+				continue;
+			o->since_ms = now_ms;
+			o->lapses++;
+			*ret_address = o->only;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* None is left, or there is no memory to open more. */

@@ -15,7 +15,7 @@ struct metainfo;
 struct open_piece;
 
 /* Which block is asked of which peer.  Pure: no lock (the torrent's guards it),
- * no clock, no I/O.
+ * no clock but what picker_lapse() is told, no I/O.
  *
  * Each peer finishes the piece that it began, in order, then takes pieces that
  * nobody works on any more, then opens the next one (piece_order).  Only when
@@ -25,7 +25,8 @@ struct open_piece;
  *
  * A piece whose hash did not match is fetched from one peer alone, so that it
  * will be known who lied.  In the endgame a proven peer may begin it anew in
- * the place of one that is not.
+ * the place of one that is not, and anybody in the place of one that let his
+ * time for it lapse more often than himself.
  *
  * In a crowd behind a slow seed, all would ask it for the same pieces while
  * each waits in its queue: what another leech has meanwhile is left to that
@@ -40,12 +41,14 @@ enum {
 };
 
 /* What the picker must know of a peer.  The struct lives as long as the peer is
- * joined; but for `proven` its fields are written by the peer's worker alone.
+ * joined; but for `proven` and `lapses` its fields are written by the peer's
+ * worker alone.
  */
 struct picker_peer {
 	struct endpoint address;
 	struct bitfield has;
 	bool proven;      /* it gave blocks of pieces that came right */
+	uint32_t lapses;  /* of its time for pieces that failed before */
 	uint32_t current; /* private to the picker; at first 0 */
 	const struct block_id *asked; /* requests under way, ... */
 	size_t asked_count;           /* ... so that none is asked twice */
@@ -116,6 +119,12 @@ void picker_finish(struct picker *p, struct open_piece *piece, bool good);
 
 /* The same, but it could not be written: neither good nor bad. */
 void picker_abandon(struct picker *p, struct open_piece *piece);
+
+/* Now and then: a piece that failed before, and whose peer has had his time for
+ * it; each time he has twice as long.  Count it in his `lapses`: others may
+ * take it over.  False: there is none. */
+bool picker_lapse(
+	struct picker *p, uint64_t now_ms, struct endpoint *ret_address);
 
 /* A proven peer that is no seed has the piece now too, and would give it. True:
  * it is under way from seeds, who had better be asked for what nobody else has.

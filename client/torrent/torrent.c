@@ -436,6 +436,24 @@ void torrent_peer_silent(struct torrent *t, struct torrent_peer *peer)
 	pthread_mutex_unlock(&t->lock);
 }
 
+void torrent_mind_failed(struct torrent *t, uint64_t now_ms)
+{
+	struct endpoint slow;
+	bool lapsed = false;
+
+	pthread_mutex_lock(&t->lock);
+	while (picker_lapse(t->picker, now_ms, &slow)) {
+		lapsed = true;
+		for (struct torrent_peer *p = t->peers; p; p = p->next)
+			p->pick.lapses +=
+				endpoint_equal(&p->pick.address, &slow);
+	}
+	pthread_mutex_unlock(&t->lock);
+
+	if (lapsed)
+		wake_sleepers(t);
+}
+
 size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
 	struct block_id *ret, size_t max)
 {

@@ -124,6 +124,9 @@ void torrent_peer_has_many(
 /* It owes us blocks and is silent: what it gave before proves nothing now. */
 void torrent_peer_silent(struct torrent *t, struct torrent_peer *peer);
 
+/* Now and then: what failed before is not left to slow peers (picker_lapse). */
+void torrent_mind_failed(struct torrent *t, uint64_t now_ms);
+
 /* Choose blocks to ask of it (picker_reserve). */
 size_t torrent_reserve(struct torrent *t, struct torrent_peer *peer,
 	struct block_id *ret, size_t max);

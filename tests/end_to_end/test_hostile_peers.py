@@ -131,6 +131,20 @@ def test_a_mute_peer_does_not_hold_the_end_up(swarm):
         swarm.finish(leech, timeout=65)
 
 
+def test_a_piece_that_failed_is_not_left_to_who_drips(lab):
+    """It is fetched from one peer alone; nobody has proven anything yet; and a block now and then is not silence."""
+    swarm = Swarm(lab, MIB)
+    swarm.torrent = lab.torrent(swarm.content, MIB)
+    leech = swarm.leech(swarm.seeder(66, answer=fakepeer.corrupt))
+    leech.wait_for("peer", lambda e: e["state"] == "banned")
+    drip, good = swarm.seeder(67, rate=fakepeer.BLOCK / 3), swarm.seeder(2)
+    for peer in (drip, good):
+        c = lab.serve_connection(Connection.dial(leech.port, swarm.torrent, source=peer.host, timeout=300))
+        threading.Thread(target=serve_quietly, args=(peer, c), daemon=True).start()
+        drip.wait_until(lambda: len(drip.requests) > 0, "request")
+    swarm.finish(leech, timeout=30)
+
+
 def serve_quietly(seeder, connection):
     """What Seeder.serve does, on a connection that we opened."""
     try:

@@ -330,3 +330,112 @@ Test(picker_again, whoever_is_left_takes_up_a_failed_piece)
 	leave(&b);
 	end();
 }
+
+/* ---- whoever is slow with a piece that failed ---- */
+
+/* Time for a small piece. */
+enum { TIME_MS = 10 * 1000 };
+
+/* Seeds, of one piece that failed and is asked of the first of them again. */
+static void begin_failed(struct tester *seeds, uint8_t count)
+{
+	begin(1, 4, 4 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	for (uint8_t i = 0; i < count; i++)
+		join_seed(&seeds[i], i + 1);
+	reserve(&seeds[0], 4);
+	receive_all(&seeds[0], BAD);
+	reserve(&seeds[0], 4);
+}
+
+static bool lapses(struct tester *t, uint64_t now_ms)
+{
+	struct endpoint who;
+	bool lapsed = picker_lapse(picker, now_ms, &who);
+
+	if (lapsed) {
+		cr_expect(endpoint_equal(&who, &t->pick.address));
+		t->pick.lapses++;
+	}
+	check();
+	return lapsed;
+}
+
+Test(picker_again, who_is_slow_with_a_failed_piece_gives_way_after_a_while)
+{
+	struct tester seeds[2];
+	uint64_t begun = 5000, time = TIME_MS + 4 * BLOCK_SIZE * 1000 / 262144;
+
+	begin_failed(seeds, 2);
+	cr_expect_not(lapses(&seeds[0], begun));
+	receive_at(&seeds[0], 0); /* a block now and then does not help */
+	cr_expect_not(lapses(&seeds[0], begun + time - 1));
+	cr_expect_eq(reserve(&seeds[1], 9), 0);
+	cr_expect(lapses(&seeds[0], begun + time));
+	cr_expect_eq(reserve(&seeds[1], 9), 4); /* from the beginning */
+	cr_expect_eq(receive_at(&seeds[0], 0).is, PICKER_NOT_WANTED);
+	cr_expect_eq(reserve(&seeds[0], 9), 0); /* not at once again */
+	receive_all(&seeds[1], GOOD);
+	cr_expect(bitfield_full(picker_have(picker)));
+	leave(&seeds[0]);
+	leave(&seeds[1]);
+	end();
+}
+
+Test(picker_again, with_nobody_else_there_a_slow_peer_goes_on)
+{
+	struct tester seeds[1];
+
+	begin_failed(seeds, 1);
+	for (uint64_t now = 1; now < 10 * TIME_MS; now += 500)
+		lapses(&seeds[0], now);
+	cr_expect_gt(seeds[0].pick.lapses, 1);
+	receive_all(&seeds[0], GOOD);
+	cr_expect(bitfield_full(picker_have(picker)));
+	leave(&seeds[0]);
+	end();
+}
+
+/* Two that are slow, neither of them by ill will: each must have it for long
+ * enough at last. */
+Test(picker_again, slow_peers_have_twice_as_long_each_time)
+{
+	struct tester seeds[2];
+	uint64_t since = 1, longest = 0;
+	size_t holder = 0;
+
+	begin_failed(seeds, 2);
+	for (uint64_t now = 1; now < 20 * TIME_MS; now += 500) {
+		lapses(&seeds[holder], now);
+		if (reserve(&seeds[!holder], 9) == 0)
+			continue;
+		longest = now - since > longest ? now - since : longest;
+		since = now;
+		holder = !holder;
+	}
+	cr_expect_gt(longest, 4 * TIME_MS);
+	cr_expect_leq(seeds[0].pick.lapses, 5);
+	cr_expect_leq(seeds[1].pick.lapses, 5);
+	leave(&seeds[0]);
+	leave(&seeds[1]);
+	end();
+}
+
+Test(picker_again, who_came_right_before_may_be_slow_too)
+{
+	struct tester seeds[2];
+
+	begin_failed(seeds, 1);
+	seeds[0].pick.proven = true;
+	leave(&seeds[0]);
+	join_seed(&seeds[0], 1);
+	join_seed(&seeds[1], 2);
+	seeds[0].pick.proven = seeds[1].pick.proven = true;
+	reserve(&seeds[0], 4);
+	lapses(&seeds[0], 1);
+	cr_expect_eq(reserve(&seeds[1], 9), 0);
+	cr_expect(lapses(&seeds[0], 2 * TIME_MS));
+	cr_expect_eq(reserve(&seeds[1], 9), 4);
+	leave(&seeds[0]);
+	leave(&seeds[1]);
+	end();
+}

@@ -77,6 +77,19 @@ static void random_stray(struct tester *t)
 		keep_full(receive_block(t, block, false));
 }
 
+static void random_lapse(void)
+{
+	static uint64_t now_ms;
+	struct endpoint slow;
+
+	now_ms += roll(30000);
+	if (!picker_lapse(picker, now_ms, &slow))
+		return;
+	for (size_t i = 0; i < PEERS; i++)
+		peers[i].pick.lapses += peers[i].joined &&
+			endpoint_equal(&peers[i].pick.address, &slow);
+}
+
 static void random_finish(void)
 {
 	if (full_count == 0)
@@ -116,6 +129,8 @@ static void random_operation(void)
 		picker_offer(picker, &t->pick, roll(torrent.piece_count));
 	else if (what < 82)
 		random_stray(t);
+	else if (what < 83)
+		random_lapse();
 	else if (what < 97)
 		random_finish();
 	else if (picker->have.set > 0 && full_count == 0)
