@@ -28,6 +28,7 @@ struct torrent {
 	struct picker *picker;
 	struct smart_ban *smart_ban;
 	struct torrent_peer *peers;
+	uint64_t waking;  /* rounds of waking that began */
 	uint32_t partial; /* of these, those that have not all pieces */
 	/* The log: pieces in the order they were completed.  Of more than there
 	 * are pieces (some were lost, and came again) it has the latest. */
@@ -117,19 +118,26 @@ static void wake(const int *fds, size_t count)
 }
 
 /* Wake the sleeping peers.  Writing to an eventfd is I/O, so it is done without
- * the lock; a peer is claimed by clearing `sleeping`, so that each is woken
- * once however many rounds it takes.  Whoever is awake may have looked for
- * blocks to ask for a moment ago: it finds `stirred` before it sleeps. */
+ * the lock, for some at a time; who was woken may sleep again before the last
+ * one is, so each notes which round it was passed in.  Whoever is awake may
+ * have looked for blocks to ask for a moment ago: it finds `stirred` before it
+ * sleeps. */
 static void wake_sleepers(struct torrent *t)
 {
 	int fds[WAKE_AT_ONCE];
+	uint64_t round = 0;
 	size_t count;
 
 	do {
 		count = 0;
 		pthread_mutex_lock(&t->lock);
+		if (round == 0)
+			round = ++t->waking;
 		for (struct torrent_peer *p = t->peers;
 			p && count < WAKE_AT_ONCE; p = p->next) {
+			if (p->woken >= round)
+				continue;
+			p->woken = round;
 			atomic_store(&p->stirred, true);
 			if (claim_sleeper(p))
 				fds[count++] = p->wake_fd;
@@ -358,6 +366,8 @@ void torrent_join(struct torrent *t, struct torrent_peer *peer)
 {
 	peer->pick.current = 0;
 	peer->pick.proven = false;
+	peer->pick.lapses = 0;
+	peer->woken = 0;
 	atomic_store(&peer->sleeping, false);
 	atomic_store(&peer->stirred, false);
 	atomic_store(&peer->prune, false);

@@ -40,6 +40,7 @@ struct torrent_peer {
 
 	/* Private to torrent.c. */
 	struct torrent_peer *next;
+	uint64_t woken;       /* the last round of waking that passed it */
 	bool partial;         /* counted as one that has not all pieces */
 	atomic_bool sleeping; /* wake it for news */
 	atomic_bool stirred;  /* there was news while it was awake */
