@@ -5,6 +5,7 @@
 
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/talk_end.h"
 #include "client/session/worker_pool.h"
 #include "shared/clock.h"
 #include "shared/metainfo.h"
@@ -15,6 +16,17 @@ static bool failed(struct greeting *g, enum peer_end how, const char *reason)
 	g->failed = how;
 	g->reason = reason;
 	return false;
+}
+
+/* Told by letters to end it, though it has not begun. */
+static bool told_to_end(struct greeting *g, unsigned letters)
+{
+	struct talk_end end = talk_end_by(letters);
+
+	/* Of what use it is could not be seen yet. */
+	if (end.ended == PEER_END_USELESS)
+		end.ended = PEER_END_NO_HANDSHAKE;
+	return failed(g, end.ended, end.reason);
 }
 
 enum wait {
@@ -37,8 +49,9 @@ static bool wait_for(struct worker *w, struct greeting *g, enum wait what,
 		w->mailbox.wake_fd, deadline_ms - now);
 	if (ready.woken)
 		mailbox_calm(&w->mailbox);
-	if (mailbox_peek(&w->mailbox) != 0)
-		return failed(g, PEER_END_STOPPED, "stopped");
+	unsigned letters = mailbox_peek(&w->mailbox);
+	if (letters != 0)
+		return told_to_end(g, letters);
 	if (look && ready.readable && stream_unread(&g->stream) == 0)
 		return failed(g, PEER_END_CLOSED, "closed");
 	return true;
@@ -188,8 +201,9 @@ static bool dial(
 		if (errno != ECANCELED)
 			return failed(
 				g, PEER_END_UNREACHABLE, "cannot connect");
-		if (mailbox_peek(&w->mailbox) != 0)
-			return failed(g, PEER_END_STOPPED, "stopped");
+		unsigned letters = mailbox_peek(&w->mailbox);
+		if (letters != 0)
+			return told_to_end(g, letters);
 		/* News for the peer before: not for us. */
 		mailbox_calm(&w->mailbox);
 	}

@@ -9,6 +9,7 @@
 #include "client/session/events.h"
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
+#include "client/session/talk_end.h"
 #include "client/torrent/torrent.h"
 #include "shared/buffer.h"
 #include "shared/clock.h"
@@ -229,9 +230,12 @@ static enum peer_end run(struct fetch *f)
 	for (;;) {
 		uint64_t now = clock_ms();
 
-		if (mailbox_peek(&f->worker->mailbox) != 0) {
-			f->talk.reason = "stopped";
-			return PEER_END_STOPPED;
+		unsigned letters = mailbox_peek(&f->worker->mailbox);
+		if (letters != 0) {
+			struct talk_end end = talk_end_by(letters);
+
+			f->talk.reason = end.reason;
+			return end.ended;
 		}
 		enum metadata_talk_verdict verdict = read_messages(f, now);
 		if (verdict == METADATA_TALK_GOES_ON)

@@ -14,6 +14,7 @@
 #include "client/session/session_context.h"
 #include "client/session/session_torrent.h"
 #include "client/session/swarm_members.h"
+#include "client/session/talk_end.h"
 #include "client/session/worker_pool.h"
 #include "client/torrent/open_piece.h"
 #include "shared/clock.h"
@@ -54,27 +55,6 @@ struct talk {
 	bool dialled;
 	struct pex_peer member;
 };
-
-struct talk_end {
-	enum peer_end ended;
-	const char *reason;
-};
-
-static struct talk_end letter_end(unsigned letters)
-{
-	if (letters & LETTER_CORRUPT)
-		return (struct talk_end){PEER_END_CORRUPT, "sent bad data"};
-	if (letters & LETTER_BANNED)
-		return (struct talk_end){
-			PEER_END_NEIGHBOURS, "its address is banned"};
-	if (letters & LETTER_DUPLICATE)
-		return (struct talk_end){
-			PEER_END_DUPLICATE, "connected already"};
-	if (letters & LETTER_MAKE_ROOM)
-		return (struct talk_end){
-			PEER_END_USELESS, "idle, and another waits"};
-	return (struct talk_end){PEER_END_STOPPED, "stopped"};
-}
 
 static struct talk_end verdict_end(
 	const struct talk *t, enum conversation_verdict verdict)
@@ -393,9 +373,9 @@ static struct talk_end converse(struct talk *t)
 		bool moved = false, closed = false;
 
 		if (letters != 0)
-			return letter_end(letters);
+			return talk_end_by(letters);
 		if (!session_torrent_open(t->st))
-			return letter_end(LETTER_STOP);
+			return talk_end_by(LETTER_STOP);
 
 		t->wait_ms = FOREVER_MS;
 		enum conversation_verdict verdict = tick(t, now);

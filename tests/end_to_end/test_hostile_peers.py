@@ -1,5 +1,6 @@
 """Peers that lie, stall, flood and break the protocol: they are dropped, and nobody else notices."""
 import http.client
+import itertools
 import json
 import os
 import socket
@@ -106,6 +107,26 @@ def test_five_liars_at_the_address_of_an_honest_peer(lab):
     leech = swarm.leech(*liars, good)
     swarm.finish(leech, timeout=45)
     assert {e["address"] for e in leech.all("peer", lambda e: e["state"] == "banned")} <= {liar.address for liar in liars}
+
+
+def test_who_was_about_to_shake_hands_when_his_address_was_banned_is_dialled_again_soon(lab):
+    swarm = Swarm(lab, MIB)
+    liars = [swarm.seeder(66, answer=fakepeer.corrupt) for _ in range(3)]
+    good = swarm.seeder(66)
+    good.script = from_the_second_connection_on(good.serve)
+    leech = swarm.leech(*liars, good)
+    swarm.finish(leech, timeout=30)
+
+
+def from_the_second_connection_on(serve):
+    connections = itertools.count()
+
+    def script(c):
+        if next(connections) == 0:
+            while True:
+                c.receive_raw(1)  # and not a word
+        serve(c)
+    return script
 
 
 def announce(tracker, torrent, peer):
