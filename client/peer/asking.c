@@ -405,6 +405,23 @@ void asking_rejected(struct asking *a, const struct block_ref *block,
 	release_one(a, place, true);
 }
 
+void asking_peer_lost(struct asking *a, uint32_t piece)
+{
+	struct block_id back[ASKING_MAX];
+	size_t given = 0;
+
+	for (size_t place = a->count; place-- > 0;) {
+		if (a->asked[place].piece != piece)
+			continue;
+		if (!a->released[place])
+			back[given++] = a->asked[place];
+		a->late_allowed++; /* it may be on its way all the same */
+		take_out(a, place);
+	}
+	/* Even with nothing to give back the piece is not its own any more. */
+	torrent_release(a->torrent, a->peer, back, given, true);
+}
+
 void asking_mind_unanswered(struct asking *a, uint64_t now_ms)
 {
 	uint64_t silent_ms = now_ms - a->block_ms;

@@ -133,6 +133,10 @@ void asking_unchoked(struct asking *a);
 void asking_rejected(struct asking *a, const struct block_ref *block,
 	bool choked, uint64_t now_ms);
 
+/* The peer has that piece no longer, and will refuse nothing by name: it speaks
+ * BEP 54 without BEP 6. */
+void asking_peer_lost(struct asking *a, uint32_t piece);
+
 /* What others have brought meanwhile need not be sent, nor what others can send
  * sooner: cancel it. */
 void asking_cancel_unneeded(struct asking *a);

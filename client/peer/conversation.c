@@ -216,7 +216,8 @@ static enum conversation_verdict extended(struct conversation *c,
 	case EXTENSION_HEARD:
 		break;
 	case EXTENSION_LOST:
-		piece_talk_peer_lost(&c->pieces, piece);
+		if (piece_talk_peer_lost(&c->pieces, piece) && !c->fast)
+			asking_peer_lost(&c->asking, piece);
 		update_interest(c);
 		break;
 	case EXTENSION_BROKEN:

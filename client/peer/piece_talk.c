@@ -150,18 +150,19 @@ const char *piece_talk_heard(
 					: has_these(t, message);
 }
 
-void piece_talk_peer_lost(struct piece_talk *t, uint32_t piece)
+bool piece_talk_peer_lost(struct piece_talk *t, uint32_t piece)
 {
 	struct bitfield *has = &t->peer->pick.has;
 
 	/* Each costs a walk through all pieces: not without end. */
 	if (!bitfield_has(has, piece) || t->lost == PIECE_TALK_MAX_LOST)
-		return;
+		return false;
 	t->lost++;
 	torrent_peer_has_many(t->torrent, t->peer, false);
 	bitfield_clear(has, piece);
 	torrent_peer_has_many(t->torrent, t->peer, true);
 	t->useful -= !bitfield_has(&t->have, piece) && is_wanted(t, piece);
+	return true;
 }
 
 bool piece_talk_peer_is_seed(const struct piece_talk *t)

@@ -51,8 +51,9 @@ size_t piece_talk_news(struct piece_talk *t, uint32_t *ret, size_t max);
 const char *piece_talk_heard(
 	struct piece_talk *t, const struct wire_message *message, bool open);
 
-/* It has this piece no longer (BEP 54); any number is sane. */
-void piece_talk_peer_lost(struct piece_talk *t, uint32_t piece);
+/* It has this piece no longer (BEP 54); any number is sane.  False: it never
+ * had, or lost too many. */
+bool piece_talk_peer_lost(struct piece_talk *t, uint32_t piece);
 
 /* We have it no longer, and the peer was told so. */
 void piece_talk_we_lost(struct piece_talk *t, uint32_t piece);

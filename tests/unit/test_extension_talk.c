@@ -318,6 +318,33 @@ Test(extension_talk, a_lost_piece_is_not_asked_for)
 	lab_close(&l);
 }
 
+/* With BEP 6 each request would be rejected by name. */
+Test(extension_talk, what_was_asked_of_a_lost_piece_is_not_waited_for)
+{
+	static const char last[] = {0, 0, 0, LAB_LAST};
+	struct conversation_start without_fast = {.extended = true};
+	struct lab l = lab_open(LAB_LAST);
+	struct conversation *c = lab_begin(&l, without_fast, LAB_START_MS);
+
+	says_handshake(c);
+	c->out.len = 0;
+	lab_says_have(c, LAB_LAST, LAB_START_MS);
+	lab_says(c, WIRE_UNCHOKE, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS),
+		"interested request:39.0 request:39.1");
+	says(c, extension_our_id(EXTENSION_DONTHAVE), last, 4, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS), "not_interested");
+	/* One that was on its way is not held against it, ... */
+	cr_expect_not(lab_gives(&l, c, LAB_LAST, 0, LAB_START_MS));
+	cr_expect_eq(c->asking.unasked, 0);
+	/* ... and both can be asked for again. */
+	lab_says_have(c, LAB_LAST, LAB_START_MS);
+	cr_expect_str_eq(lab_tick(c, LAB_START_MS),
+		"interested request:39.0 request:39.1");
+	lab_end(c);
+	lab_close(&l);
+}
+
 Test(extension_talk, who_asks_for_a_lost_piece_is_told)
 {
 	struct lab l = lab_open(LAB_PIECES);
