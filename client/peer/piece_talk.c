@@ -123,14 +123,15 @@ static const char *has_these(
 	struct bitfield *has = &t->peer->pick.has;
 	bool well_formed = true;
 
-	/* BEP 3 and 6 want it first and once; aria2 sends another one when that
-	 * is shorter than the HAVEs that it owes.  Each is a walk through all
-	 * pieces: what costs the peer five bytes must not be without end. */
+	/* BEP 3 and 6 want it first and once; aria2 sends more.  Each is a walk
+	 * through all pieces, and must not be without end. */
 	if (message->id == WIRE_HAVE_NONE && has->set > 0)
 		return "HAVE NONE after others";
 	if (message->id == WIRE_HAVE_NONE ||
 		(message->id == WIRE_HAVE_ALL && bitfield_full(has)))
 		return NULL;
+	if (t->bitfields++ == PIECE_TALK_MAX_BITFIELDS)
+		return "too many bitfields";
 	torrent_peer_has_many(t->torrent, t->peer, false);
 	if (message->id == WIRE_HAVE_ALL)
 		bitfield_set_all(has);

@@ -17,6 +17,9 @@
 enum {
 	/* Pieces that a peer may lose (BEP 54); we do not hear of more. */
 	PIECE_TALK_MAX_LOST = 256,
+	/* Bitfields that a peer may send.  aria2 sends one whenever that is
+	 * shorter than the HAVEs that it owes: for up to 72 in a torrent. */
+	PIECE_TALK_MAX_BITFIELDS = 128,
 };
 
 struct piece_talk {
@@ -29,6 +32,7 @@ struct piece_talk {
 	size_t news_at;       /* our place in the torrent's log */
 	uint32_t useful;      /* pieces that it has, and we lack and want */
 	unsigned lost;        /* pieces it said it has no longer */
+	unsigned bitfields;   /* and HAVE_ALLs that were gone through */
 };
 
 /* `torrent`, `peer` and `out` outlive it.  False: out of memory; finish it all

@@ -105,6 +105,21 @@ Test(conversation, goes_by_the_bitfield_too)
 	lab_close(&l);
 }
 
+Test(conversation, who_sends_bitfields_without_end_is_dropped)
+{
+	struct lab l = lab_open(1);
+	struct conversation *c = lab_begin(&l, fast, LAB_START_MS);
+
+	for (int i = 0; i < PIECE_TALK_MAX_BITFIELDS; i++)
+		cr_expect_eq(
+			lab_says_bitfield(c, "\x80\0\0\0\0", 5, LAB_START_MS),
+			CONVERSATION_GOES_ON);
+	cr_expect_eq(lab_says(c, WIRE_HAVE_ALL, LAB_START_MS),
+		CONVERSATION_PROTOCOL_ERROR);
+	lab_end(c);
+	lab_close(&l);
+}
+
 Test(conversation, who_has_pieces_cannot_say_that_it_has_none)
 {
 	struct lab l = lab_open(1);
