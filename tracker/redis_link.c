@@ -49,13 +49,6 @@ void redis_command_add_text(struct redis_command *c, const char *word)
 		c, (struct span){(const uint8_t *)word, strlen(word)});
 }
 
-void redis_command_add_number(
-	struct redis_command *c, int64_t number, char memory[24])
-{
-	snprintf(memory, 24, "%" PRId64, number);
-	redis_command_add_text(c, memory);
-}
-
 bool redis_link_send(struct redis_link *link, const struct redis_command *c)
 {
 	const char *words[REDIS_MAX_WORDS];
@@ -203,7 +196,7 @@ static bool introduce(struct redis_link *link, const struct redis_url *url,
 {
 	struct redis_command c = {0};
 	unsigned replies = 0;
-	char number[24];
+	char db[16];
 	bool ok = true;
 
 	if (url->password[0] != '\0') {
@@ -216,7 +209,8 @@ static bool introduce(struct redis_link *link, const struct redis_url *url,
 	if (url->db != 0) {
 		c.count = 0;
 		redis_command_add_text(&c, "SELECT");
-		redis_command_add_number(&c, url->db, number);
+		snprintf(db, sizeof(db), "%" PRIu32, url->db);
+		redis_command_add_text(&c, db);
 		replies += redis_link_send(link, &c);
 	}
 	for (; ok && replies > 0; replies--) {

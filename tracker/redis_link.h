@@ -20,7 +20,8 @@ struct redis_url;
  * Threads: one at a time. */
 struct redis_link;
 
-/* A command, and the most words that one of ours has. */
+/* A command, whose words are the caller's, and the most that one of ours
+ * has. */
 enum { REDIS_MAX_WORDS = 13 };
 
 struct redis_command {
@@ -30,9 +31,6 @@ struct redis_command {
 
 void redis_command_add(struct redis_command *c, struct span word);
 void redis_command_add_text(struct redis_command *c, const char *word);
-/* `memory` must live as long as the command. */
-void redis_command_add_number(
-	struct redis_command *c, int64_t number, char memory[24]);
 
 /* Connect to `at`, or to the Unix socket of `url` if that names one, and say
  * who we are and which database we want, as `url` has it.  NULL: it did not
