@@ -78,7 +78,6 @@ void announce_handle(const struct announce_rules *rules,
 	const struct announce *a, struct span passkey, uint64_t now_s,
 	struct announce_reply *ret)
 {
-	struct announce asked = *a;
 	struct swarm_reply swarm;
 	uint32_t retry_s;
 	struct error err;
@@ -101,10 +100,7 @@ void announce_handle(const struct announce_rules *rules,
 		refuse_for_now(rules, ret, "new torrents", retry_s);
 		return;
 	}
-	if (asked.numwant > ANNOUNCE_MAX_PEERS)
-		asked.numwant = ANNOUNCE_MAX_PEERS;
-	swarm.is_new = false;
-	if (!swarm_store_announce(rules->store, &asked, now_s, &swarm, &err)) {
+	if (!swarm_store_announce(rules->store, a, now_s, &swarm, &err)) {
 		refuse(rules, ret, err.text);
 		ret->retry_s = RETRY_S;
 		return;
@@ -119,6 +115,8 @@ void announce_handle(const struct announce_rules *rules,
 	ret->leechers = swarm.counts.leechers;
 	ret->completed = swarm.counts.completed;
 	ret->peer_count = swarm.peer_count;
+	_Static_assert((int)SWARM_MAX_PEERS <= (int)ANNOUNCE_MAX_PEERS,
+		"the codecs have room for all");
 	memcpy(ret->peers, swarm.peers,
 		swarm.peer_count * sizeof(swarm.peers[0]));
 }
