@@ -53,7 +53,8 @@ static bool add_file(struct hashes *hashes, const char *path, struct error *err)
 			reallocarray(hashes->items, capacity, sizeof(*items));
 
 		if (!items)
-			return error_set(err, "out of memory"); /* ENOMEM */
+			return error_set(
+				err, "%s: out of memory", path); /* ENOMEM */
 		hashes->items = items;
 		hashes->capacity = capacity;
 	}
@@ -156,7 +157,7 @@ struct allow_list *allow_list_create(const char *const *files, size_t count,
 	pthread_rwlockattr_t attributes;
 
 	if (!list) {
-		error_set(err, "out of memory");
+		error_set(err, "torrents: out of memory");
 		return NULL;
 	}
 	list->files = files;

@@ -1,5 +1,6 @@
 #include "tracker/front_http.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,22 +313,28 @@ static struct MHD_Daemon *start_daemon(struct front_http *f, struct server *s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
 }
 
-/* A daemon each for the `listeners`, and closes those that got none. */
+/* A daemon each for the `listeners`.  False, with errno: those that no daemon
+ * was tried with are closed.  The one that it failed with the library may have
+ * closed, or not: then it is left to the end of the process, which is near. */
 static bool start_daemons(struct front_http *f,
 	const struct front_http_options *o, const int *listeners)
 {
+	unsigned i = 0;
 	bool ok = true;
 
-	for (unsigned i = 0; i < o->threads; i++) {
+	for (; i < o->threads && ok; i++) {
 		struct server *s = &f->servers[i];
 
 		s->front = f;
 		s->number = i;
-		s->daemon = ok ? start_daemon(f, s, o, listeners[i]) : NULL;
+		s->daemon = start_daemon(f, s, o, listeners[i]);
 		ok = s->daemon;
-		if (!ok)
-			close(listeners[i]);
 	}
+
+	int why = errno;
+	for (; i < o->threads; i++)
+		close(listeners[i]);
+	errno = why;
 	return ok;
 }
 

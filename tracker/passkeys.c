@@ -188,7 +188,7 @@ struct passkeys *passkeys_create(const char *path, struct error *err)
 	pthread_rwlockattr_t attributes;
 
 	if (!keys) {
-		error_set(err, "out of memory");
+		error_set(err, "%s: out of memory", path);
 		return NULL;
 	}
 	keys->path = path;

@@ -620,7 +620,7 @@ struct redis_nodes *redis_nodes_create(
 	struct node *node;
 
 	if (!n) {
-		error_set(err, "out of memory");
+		error_set(err, "store: out of memory");
 		return NULL;
 	}
 	n->url = *url;

@@ -468,7 +468,7 @@ struct swarm_store *store_redis_create(
 	struct store_redis *s = calloc(1, sizeof(*s));
 
 	if (!s) {
-		error_set(err, "out of memory");
+		error_set(err, "store: out of memory");
 		return NULL;
 	}
 	s->base.kind = &redis_kind;

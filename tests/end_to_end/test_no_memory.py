@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from programs import SCALE, find_program
+from programs import SCALE, find_program, is_refusal
 from torrents import noise
 
 pytestmark = pytest.mark.skipif(SCALE < 1, reason="sanitizers have a memory of their own")
@@ -55,3 +55,18 @@ def test_a_command_without_memory_says_so(lab, name, variable):
             assert ran.refused, "call %d: %r" % (number, ran)
             assert not made.exists()
     assert 0 < done < MOST_CALLS
+
+
+def test_a_tracker_that_starts_without_memory_says_so(lab):
+    """From each call on, up to the first one that it can serve without."""
+    library = without_memory()
+    for number in range(1, MOST_CALLS + 1):
+        tracker = lab.process([find_program("tbt-tracker"), "serve", "--listen", "127.0.0.1:0", "--threads", "3"], "tbt-tracker",
+                              env=dict(os.environ, LD_PRELOAD=library, FAIL_FROM=str(number)))
+        tracker.wait_until(lambda: tracker.out or tracker.open_pipes == 0, "it serves or ends")
+        if tracker.out:
+            assert tracker.terminate() == 0
+            break
+        assert is_refusal(tracker.wait(), tracker.stderr, "tbt-tracker"), tracker.stderr
+        assert ": " in tracker.stderr.removeprefix("tbt-tracker: ") and "descriptor" not in tracker.stderr, tracker.stderr
+    assert 1 < number < MOST_CALLS
