@@ -123,8 +123,8 @@ bool machine_share(const struct machine_needs *needs, size_t descriptors,
 
 	if (descriptors < taken + fewest)
 		return error_set(err,
-			"open files: the limit of %zu is too low for %u "
-			"threads: raise ulimit -n, or use fewer --threads",
+			"open files: the limit of %zu is too low for "
+			"--threads %u: raise ulimit -n, or use fewer",
 			descriptors, needs->threads);
 
 	size_t count = descriptors - taken;
