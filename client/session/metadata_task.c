@@ -5,6 +5,7 @@
 
 #include "client/discovery/peer_queue.h"
 #include "client/peer/extension.h"
+#include "client/peer/intake.h"
 #include "client/peer/metadata_talk.h"
 #include "client/session/events.h"
 #include "client/session/session_context.h"
@@ -17,7 +18,8 @@
 
 enum {
 	READ_SIZE = 16 * 1024,
-	LINE_MAX_SIZE = WIRE_MAX_EXTENDED + READ_SIZE + WIRE_PREFIX_SIZE,
+	/* The longest message that is kept is a bitfield of the most pieces. */
+	LINE_MAX_SIZE = WIRE_PREFIX_SIZE + METAINFO_MAX_PIECES / 8 + READ_SIZE,
 	/* What is kept for the conversation after this: a bitfield of the most
 	 * pieces, and the rest. */
 	SAID_MAX_SIZE = METAINFO_MAX_PIECES / 8 + 32 * 1024,
@@ -102,6 +104,7 @@ struct fetch {
 	bool fast;
 	struct metadata_talk talk;
 	struct buffer line;  /* came, and is still to be read */
+	size_t skip;         /* bytes still to come of a long message */
 	struct buffer *said; /* what the next conversation begins with */
 };
 
@@ -130,8 +133,19 @@ static enum metadata_talk_verdict read_messages(struct fetch *f, uint64_t now)
 		struct wire_prefix prefix;
 		struct wire_message message;
 
+		if (f->skip > 0) {
+			size_t here = f->skip < bytes.len ? f->skip : bytes.len;
+			f->skip -= here;
+			done += here;
+			continue;
+		}
 		enum wire_judgement judgement =
 			wire_read_prefix(bytes, 0, f->fast, &prefix);
+		if (judgement == WIRE_OK && prefix.id == WIRE_EXTENDED &&
+			prefix.size > INTAKE_MAX_EXTENDED) {
+			f->skip = prefix.size;
+			continue;
+		}
 		if (judgement == WIRE_MORE ||
 			(judgement == WIRE_OK && prefix.size > bytes.len))
 			break;
@@ -221,7 +235,7 @@ static bool may_go_on(struct fetch *f)
 	return session_torrent_open(f->st) &&
 		mailbox_peek(&f->worker->mailbox) == 0 &&
 		torrent_have_count(f->st->torrent) <= MAX_HAVES &&
-		send_out(f) && f->talk.out.len == 0 &&
+		f->skip == 0 && send_out(f) && f->talk.out.len == 0 &&
 		buffer_append(f->said, f->line.bytes, f->line.len);
 }
 

@@ -104,6 +104,31 @@ def test_content_comes_over_the_connection_of_the_metadata(lab, fast, pieces_at)
     assert [e["state"] for e in taker.all("peer")] == ["connected", "closed"]
 
 
+def test_a_long_message_is_skipped_meanwhile(lab):
+    """As it is later: it is not kept in memory to be read, not even if it would be wrong."""
+    content = lab.noise_file("source/file.bin", 100_000)
+    torrent = lab.torrent(content, PIECE)
+    metadata = bencode(torrent.info)
+    long = bytes([1]) + b"no bencode" * 10_000
+
+    def script(c):
+        c.receive_handshake()
+        c.send_handshake()
+        c.extended_handshake(m={"ut_metadata": METADATA}, metadata_size=len(metadata))
+        theirs = bdecode(c.receive_until(EXTENDED)[1][1:])[b"m"]
+        for ours in theirs.values():
+            c.send(EXTENDED, bytes([ours]) + long)
+        c.receive_until(EXTENDED)
+        c.send(EXTENDED, bytes([theirs[b"ut_metadata"]]) + bencode({"msg_type": 1, "piece": 0, "total_size": len(metadata)}) + metadata)
+        c.send_pieces(seeder.have)
+        seeder.serve(c, shaken=True, silent=True)
+
+    seeder = lab.seeder(torrent, content.read_bytes())
+    seeder.script = script
+    finish_equal(leech(lab, magnet(torrent), lab.path("out"), peers=[seeder]), content, lab.path("out"), timeout=30)
+    assert len(seeder.accepted) == 1
+
+
 def test_the_seed_dials_the_taker(lab):
     """Nobody names a peer to the taker."""
     content = lab.noise_file("source/file.bin", 300000)
