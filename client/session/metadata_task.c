@@ -122,12 +122,14 @@ static enum metadata_talk_verdict broken(struct fetch *f, const char *reason)
 	return METADATA_TALK_PROTOCOL_ERROR;
 }
 
-static enum metadata_talk_verdict read_messages(struct fetch *f, uint64_t now)
+static enum metadata_talk_verdict read_messages(struct fetch *f)
 {
 	enum metadata_talk_verdict verdict = METADATA_TALK_GOES_ON;
 	size_t done = 0;
 
 	pthread_mutex_lock(&f->task->lock);
+	/* Read here, it is no older than what others left in the assembler. */
+	uint64_t now = clock_ms();
 	while (verdict == METADATA_TALK_GOES_ON && done < f->line.len) {
 		struct span bytes = {f->line.bytes + done, f->line.len - done};
 		struct wire_prefix prefix;
@@ -204,13 +206,14 @@ static bool send_out(struct fetch *f)
 	return true;
 }
 
-static enum metadata_talk_verdict tick(struct fetch *f, uint64_t now)
+static enum metadata_talk_verdict tick(struct fetch *f)
 {
 	session_torrent_hear_of(
 		f->st, FROM_PEX, f->talk.heard.addresses, f->talk.heard.count);
 	f->talk.heard.count = 0;
 	pthread_mutex_lock(&f->task->lock);
-	enum metadata_talk_verdict verdict = metadata_talk_tick(&f->talk, now);
+	enum metadata_talk_verdict verdict =
+		metadata_talk_tick(&f->talk, clock_ms());
 	pthread_mutex_unlock(&f->task->lock);
 	return verdict;
 }
@@ -242,8 +245,6 @@ static bool may_go_on(struct fetch *f)
 static enum peer_end run(struct fetch *f)
 {
 	for (;;) {
-		uint64_t now = clock_ms();
-
 		unsigned letters = mailbox_peek(&f->worker->mailbox);
 		if (letters != 0) {
 			struct talk_end end = talk_end_by(letters);
@@ -251,9 +252,9 @@ static enum peer_end run(struct fetch *f)
 			f->talk.reason = end.reason;
 			return end.ended;
 		}
-		enum metadata_talk_verdict verdict = read_messages(f, now);
+		enum metadata_talk_verdict verdict = read_messages(f);
 		if (verdict == METADATA_TALK_GOES_ON)
-			verdict = tick(f, now);
+			verdict = tick(f);
 		if (f->talk.answered_ms != f->worker->useful_ms)
 			atomic_fetch_add(&f->task->answers, 1);
 		f->worker->useful_ms = f->talk.answered_ms;
