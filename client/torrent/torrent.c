@@ -31,7 +31,8 @@ struct torrent {
 	uint64_t waking;  /* rounds of waking that began */
 	uint32_t partial; /* of these, those that have not all pieces */
 	/* The log: pieces in the order they were completed.  Of more than there
-	 * are pieces (some were lost, and came again) it has the latest. */
+	 * are pieces (some were lost, and came again) it has the latest.  A seed
+	 * writes none, so that its pages are never touched. */
 	uint32_t *news;
 
 	/* Written under `lock`, read by all. */
@@ -56,7 +57,8 @@ struct torrent *torrent_create(const struct metainfo *m,
 	t->wanted_bytes = m->length;
 	t->picker = picker_create(m, pool, order, budget, random_u64());
 	t->smart_ban = smart_ban_create();
-	if (!t->picker || !t->smart_ban) {
+	t->news = malloc(m->piece_count * sizeof(*t->news));
+	if (!t->picker || !t->smart_ban || !t->news) {
 		torrent_destroy(t);
 		return NULL;
 	}
@@ -672,13 +674,8 @@ static void mark_corrupt_locked(
 	}
 }
 
-/* Without memory for the log nobody is told HAVE. */
 static void log_locked(struct torrent *t, uint32_t piece)
 {
-	if (!t->news)
-		t->news = malloc(t->m->piece_count * sizeof(*t->news));
-	if (!t->news)
-		return;
 	t->news[t->news_count % t->m->piece_count] = piece;
 	t->news_count++;
 }
