@@ -31,8 +31,8 @@ struct torrent {
 	uint64_t waking;  /* rounds of waking that began */
 	uint32_t partial; /* of these, those that have not all pieces */
 	/* The log: pieces in the order they were completed.  Of more than there
-	 * are pieces (some were lost, and came again) it has the latest.  A seed
-	 * writes none, so that its pages are never touched. */
+	 * are pieces (some were lost, and came again) it has the latest.  A
+	 * seed writes none, and its pages cost nothing. */
 	uint32_t *news;
 
 	/* Written under `lock`, read by all. */
