@@ -13,6 +13,7 @@
 #include "client/discovery/dht_file.h"
 #include "client/discovery/dht_message.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 #include "shared/net.h"
 #include "shared/random_bytes.h"
 
@@ -263,7 +264,10 @@ static bool bind_sockets(struct udp_socket *u, struct error *err)
 	}
 	/* One will do: there may be no IPv6 here. */
 	bool v4 = net_bind_udp(&at[0], &u->sockets[0], err);
-	return net_bind_udp(&at[1], &u->sockets[1], err) || v4;
+	bool v6 = net_bind_udp(&at[1], &u->sockets[1], err);
+	if (v4 != v6)
+		log_verbose("%s; DHT over IPv%d only", err->text, v4 ? 4 : 6);
+	return v4 || v6;
 }
 
 static void release(struct udp_socket *u)

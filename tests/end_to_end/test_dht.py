@@ -372,3 +372,15 @@ def test_its_port_taken_by_another_it_goes_on_without(lab, shared):
         seed = dht_seed(lab, torrent, content, "seed", port=port)
         leech = lab.leech(torrent, lab.path("out"), peers=[seed])
         finish_equal(leech, content, lab.path("out"))
+
+
+def test_its_port_taken_over_one_family_it_says_so(lab, shared):
+    content, torrent = shared
+    machine = Machine(lab, "machine")
+    hold = "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 7001)); print('ready', flush=True); time.sleep(600)"
+    holder = lab.process([*machine.inside, "/usr/bin/python3", "-c", hold], "holder")
+    holder.wait_until(lambda: holder.out, "start", 10)
+    seed = lab.keep(JsonProcess([*machine.inside, find_program("tbt-client"), "seed", torrent.path, "--file", content, "--json", "--verbose",
+                                 "--port", "7001", "--no-lsd", "--no-portmap"], "seed", env=state(lab, "seed")))
+    seed.wait_for("checked")
+    seed.wait_until(lambda: "0.0.0.0:7001: cannot bind for UDP: Address already in use; DHT over IPv6 only" in seed.stderr, "the reason")
