@@ -252,7 +252,9 @@ bool options_parse(const struct option *table, int argc, char **argv,
 	while (ok && p.next < argc) {
 		const char *word = argv[p.next++];
 
-		if (only_arguments || word[0] != '-' || word[1] == '\0')
+		if (word[0] == '\0')
+			ok = error_set(err, "an argument is empty");
+		else if (only_arguments || word[0] != '-' || word[1] == '\0')
 			ok = list_add(&p, arguments, word);
 		else if (strcmp(word, "--") == 0)
 			only_arguments = true;

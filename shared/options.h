@@ -43,10 +43,11 @@ struct option {
 		.name = "", .kind = OPTION_MORE, .target = (table)             \
 	}
 
-/* Fill the targets from argv[1...]; the rest goes to `arguments` in order.
- * Lists are allocated: options_free().  False: bad usage; `err` says which
- * option and what it wants ("--port: wants a number from 0 to 65535, not
- * 'x'").  An empty `name` ends the table, or leads to another. */
+/* Fill the targets from argv[1...]; the rest, none of it empty, goes to
+ * `arguments` in order.  Lists are allocated: options_free().  False: bad
+ * usage; `err` says which option and what it wants ("--port: wants a number
+ * from 0 to 65535, not 'x'").  An empty `name` ends the table, or leads to
+ * another. */
 bool options_parse(const struct option *table, int argc, char **argv,
 	struct option_list *arguments, struct error *err);
 

@@ -25,6 +25,8 @@ const char *content_root_shown_path(
 		root[0] && path[0] ? "/" : "", path);
 
 	size_t len = strlen(whole);
+	if (len == 0)
+		return strcpy(ret, "''");
 	if (len <= SHOWN_PATH_MAX)
 		return text_escape_str(whole, ret, SHOWN_PATH_SIZE);
 

@@ -52,7 +52,7 @@ const char *content_root_lost(int fd, int path_fd);
 
 /* A path for a message: escaped, and of a long one the end, since the message
  * has to have room for the reason.  `path` lies below `folder`; either may be
- * "". */
+ * "", and if both are two quotes are shown. */
 enum { SHOWN_PATH_MAX = 120, SHOWN_PATH_SIZE = SHOWN_PATH_MAX + 80 };
 const char *content_root_shown_path(
 	const char *folder, const char *path, char ret[SHOWN_PATH_SIZE]);

@@ -353,11 +353,18 @@ def test_version(lab):
     ["leech", "x.torrent", "--upload-limit", "99999999999999999999"], ["leech", "x.torrent", "--seed-time", "-1"],
     ["leech", "x.torrent", "--seed-ratio", "x"], ["leech", "x.torrent", "--bind", "nowhere"], ["show", "x.torrent", "y.torrent", "--nonsense"],
     ["create", "x", "--threads", "0x"], ["verify", "x.torrent", "--json=5"],
+    ["show", ""], ["leech", "x.torrent", ""],
 ], ids=" ".join)
 def test_bad_usage_exits_with_2_and_one_line(lab, arguments):
     lab.torrent(lab.noise_file("x", 5), name="x.torrent")
     result = lab.command(*arguments, cwd=lab.folder)
     assert result.status == 2 and result.refused, result
+
+
+def test_a_folder_without_a_name_is_seen_in_the_error(lab):
+    torrent = lab.torrent(lab.noise_file("x", 5))
+    result = lab.command("leech", torrent.path, "--output", "")
+    assert result.status == 1 and result.refused and ": '': cannot create" in result.err, result
 
 
 def test_arguments_are_escaped_in_errors(lab):

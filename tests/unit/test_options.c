@@ -129,6 +129,8 @@ Test(options, bad_usage_says_which_option_and_what_it_wants)
 		{{"--frob=1"}, "--frob: no such option, see --help"},
 		{{"--=1"}, "--: no such option, see --help"},
 		{{"-x"}, "-x: no such option, see --help"},
+		{{""}, "an argument is empty"},
+		{{"--", ""}, "an argument is empty"},
 		{{"-\x1b"}, "-\\x1b: no such option, see --help"},
 		{{"-q\xc3\xbc"}, "-\xc3\xbc: no such option, see --help"},
 		{{"--po=1"}, "--po: could be --port or --port-limit"},
