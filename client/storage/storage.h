@@ -14,10 +14,10 @@ struct metainfo;
  * and written by their place in the content.
  *
  * Containment (PROMISES P1): every path is opened component by component below
- * the root with O_NOFOLLOW (openat2 RESOLVE_BENEATH where the kernel has it is
- * equally right), regular files only, O_NONBLOCK so that a FIFO cannot hang
- * us, and never O_TRUNC.  Pad files and symlinks of the torrent are never
- * created.  No mmap: a file cut short under a mapping kills the process.
+ * the root with O_NOFOLLOW (see beneath.h), regular files only, O_NONBLOCK so
+ * that a FIFO cannot hang us, and never O_TRUNC.  Pad files and symlinks of the
+ * torrent are never created.  No mmap: a file cut short under a mapping kills
+ * the process.
  *
  * Threads: read, write, sync and the rest may be called by any thread at any
  * time; open descriptors are kept in a small table (least recently used, at
@@ -42,8 +42,8 @@ enum storage_mode {
  * symlink.  Content checks decide what is good, never sizes.
  *
  * LEECH takes flock(LOCK_EX | LOCK_NB) on the root (the file, created empty if
- * missing, or the folder): a second process gets "...: in use by another
- * tbt-client". */
+ * missing, or the folder): who comes second, in this process or another, gets
+ * "...: in use by another torrent or tbt-client". */
 bool storage_open(const struct metainfo *m, const char *folder,
 	const char *name, enum storage_mode mode, struct storage **ret,
 	struct error *err);
