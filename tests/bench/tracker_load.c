@@ -8,7 +8,7 @@
  * from one address, so a peer's port says which one it is, and of which swarm:
  * a reply with somebody from elsewhere, with somebody twice or with less than
  * there is counts as wrong; one with the asker himself is counted apart.  Two
- *thirds of the peers are leechers; a seeder need not be told of seeders.
+ * thirds of the peers are leechers; a seeder need not be told of seeders.
  *
  * Prints one JSON object; the exit status is 1 when a reply was wrong. */
 #include <errno.h>
