@@ -1,7 +1,10 @@
 """The tracker's status page as a browser shows it."""
+import http.server
+import json
 import re
 import shutil
 import subprocess
+import threading
 import urllib.request
 
 import pytest
@@ -64,6 +67,34 @@ def test_large_numbers_are_grouped_with_and_without_javascript(lab):
         for name, number in (("swarms", "1,234"), ("peers", "1,234"), ("seeds", "309"), ("leechers", "925")):
             assert 'id="n-%s">%s<' % (name, number) in page
         assert re.search(r'id="share" style="width: ?25', page)
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """A tracker that is announced to once between two looks at its numbers."""
+
+    announces = 0
+
+    def do_GET(self):
+        body = self.server.page
+        if self.path == "/stats":
+            Quiet.announces += 1
+            body = json.dumps({"announces": Quiet.announces}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_less_than_one_announce_a_second_is_not_shown_as_none(lab):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        server.page = urllib.request.urlopen(root_of(lab.tracker()), timeout=10).read()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = shown(lab, "http://127.0.0.1:%d/" % server.server_port)
+        server.shutdown()
+    assert re.search(r'id="rate">0\.[1-9]<', page) and re.search(r'id="most">0\.[1-9]<', page)
 
 
 def test_the_page_says_when_redis_is_away(lab):
