@@ -206,7 +206,7 @@ struct store_redis {
 	atomic_int_fast64_t before_s; /* on the caller's clock: who was not
 				       * heard of since is due to go; may be
 				       * before 0, or NOBODY_DUE */
-	atomic_uint_fast64_t dice;
+	atomic_uint_fast64_t turn;    /* one further for each announce */
 };
 
 /* --- Questions --- */
@@ -342,8 +342,10 @@ static bool redis_announce(struct swarm_store *store, const struct announce *a,
 	struct store_redis *s = (struct store_redis *)store;
 	uint32_t wanted =
 		a->numwant < SWARM_MAX_PEERS ? a->numwant : SWARM_MAX_PEERS;
-	uint64_t dice = atomic_fetch_add_explicit(
-		&s->dice, UINT64_C(0x9e3779b97f4a7c15), memory_order_relaxed);
+	uint64_t turn =
+		atomic_fetch_add_explicit(&s->turn, 1, memory_order_relaxed);
+	/* Rolled, so that no two announces roll the same numbers. */
+	uint64_t dice = dice_roll(&turn);
 	uint8_t compact[ENDPOINT_V6_SIZE];
 	char key[KEY_SIZE], stamp[NUMBER_SIZE], limit[NUMBER_SIZE];
 	char keep[NUMBER_SIZE], want[NUMBER_SIZE], seed[NUMBER_SIZE];
@@ -477,7 +479,7 @@ struct swarm_store *store_redis_create(
 	s->keep_s = o->keep_s;
 	s->callers_time = o->callers_time;
 	s->before_s = NOBODY_DUE;
-	s->dice = random_u64();
+	s->turn = random_u64();
 	s->scripts.nodes = redis_nodes_create(o->url, err);
 	if (!s->scripts.nodes) {
 		free(s);

@@ -402,6 +402,30 @@ Test(STORE, every_peer_is_as_likely_to_be_chosen)
 	close_store(store);
 }
 
+Test(STORE, a_reply_does_not_follow_from_the_one_before)
+{
+	enum { PEERS = 40, ROUNDS = 1000, WANTED = 30 };
+	struct swarm_store *store = open_store();
+	struct announce asker = nth(1, 0);
+	unsigned repeated = 0;
+
+	for (unsigned n = 0; n < PEERS; n++) {
+		struct announce a = nth(1, n);
+		tell(store, &a, 0);
+	}
+	asker.numwant = WANTED;
+	struct swarm_reply last = tell(store, &asker, 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct swarm_reply reply = tell(store, &asker, 0);
+
+		repeated += endpoint_equal(&reply.peers[0], &last.peers[1]);
+		last = reply;
+	}
+	/* About 26. */
+	cr_expect_lt(repeated, 80, "%u times", repeated);
+	close_store(store);
+}
+
 Test(STORE, peers_expire_when_unheard_of_since_a_moment)
 {
 	struct swarm_store *store = open_store();
