@@ -1,6 +1,5 @@
 #include "tracker/passkeys.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>

@@ -2,7 +2,6 @@
 #define TRACKER_PASSKEYS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "shared/error.h"
 #include "shared/span.h"

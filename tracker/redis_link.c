@@ -1,7 +1,6 @@
 #include "tracker/redis_link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <poll.h>

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "shared/announce.h"
-#include "shared/clock.h"
 #include "shared/dice.h"
 #include "shared/random_bytes.h"
 #include "shared/reader.h"
