@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "shared/crc32c.h"
+
 bool dht_id_equal(const struct dht_id *a, const struct dht_id *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;
@@ -61,19 +63,6 @@ bool dht_id_exempt(const struct endpoint *address)
 	return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
 		(ip[0] == 192 && ip[1] == 168) ||
 		(ip[0] == 169 && ip[1] == 254);
-}
-
-/* CRC-32C (Castagnoli), bit by bit: it is over 8 bytes at most. */
-static uint32_t crc32c(const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = 0xffffffff;
-
-	for (size_t i = 0; i < len; i++) {
-		crc ^= bytes[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return ~crc;
 }
 
 /* The first 21 bits, at the top of the number. */

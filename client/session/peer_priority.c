@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "shared/crc32c.h"
+
 enum {
 	IP_SIZE = 16,
 	/* Leading bytes that always count whole; of the others every second
@@ -11,19 +13,6 @@ enum {
 	V6_WHOLE = 6,
 	MASK = 0x55,
 };
-
-/* CRC-32C, bit by bit: a few dozen bytes for each address we hear of. */
-static uint32_t crc32c(const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = UINT32_MAX;
-
-	for (size_t i = 0; i < len; i++) {
-		crc ^= bytes[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
-	}
-	return ~crc;
-}
 
 /* The smaller one first. */
 static uint32_t of_pair(const uint8_t *a, const uint8_t *b, size_t len)
