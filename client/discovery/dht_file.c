@@ -80,8 +80,9 @@ bool dht_file_save(const struct buffer *state)
 		return false;
 	/* Of each process its own, since several may end at once. */
 	snprintf(temp, sizeof(temp), "%s.%ld.new", file_name, (long)getpid());
-	int fd = openat(dir, temp,
-		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	(void)unlinkat(dir, temp, 0); /* left over: never written through */
+	int fd = openat(
+		dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	bool ok = fd >= 0 && write_all(fd, state->bytes, state->len) &&
 		fsync(fd) == 0;
 	if (fd >= 0)
