@@ -234,18 +234,19 @@ static bool load_frame(
 	return true;
 }
 
-static void load(struct work *w, struct intake *in,
+/* False: it does not begin as a state that we know. */
+static bool load(struct work *w, struct intake *in,
 	const struct state_times *times, struct state_loaded *ret)
 {
 	struct state_header header;
 	struct error why;
 
 	if (!read_exactly(w, STATE_HEADER_SIZE, &ret->damage))
-		return;
+		return false;
 	struct reader r = reader_of(w->bytes, STATE_HEADER_SIZE);
 	if (!state_read_header(&r, &header, &why)) {
 		error_set(&ret->damage, "%s: %s", w->path, why.text);
-		return;
+		return false;
 	}
 	in->unit_s = header.unit_s;
 	/* A calendar that went back cannot say how long it was. */
@@ -253,6 +254,23 @@ static void load(struct work *w, struct intake *in,
 		in->away_s = times->wall_s - header.saved_at_s;
 	while (load_frame(w, in, ret))
 		;
+	return true;
+}
+
+/* It may be dear to somebody who named it by mistake, or to a newer version;
+ * and will be replaced by the next save. */
+static void keep_aside(const char *path, struct error *damage)
+{
+	char aside[PATH_MAX];
+	struct error why = *damage;
+	struct stat st;
+
+	int n = snprintf(aside, sizeof(aside), "%s.old", path);
+	if (n < 0 || (size_t)n >= sizeof(aside) || stat(path, &st) != 0 ||
+		st.st_size == 0)
+		return;
+	if (rename(path, aside) == 0)
+		error_set(damage, "%s; kept as %s", why.text, aside);
 }
 
 /* `ret_fd` -1: there is no file, but there can be one. */
@@ -294,8 +312,10 @@ bool state_file_load(const char *path, struct swarm_store *store,
 
 	bool ok = open_state(path, &w->fd, err);
 	if (ok && w->fd >= 0) {
-		load(w, &in, times, ret);
+		bool known = load(w, &in, times, ret);
 		close(w->fd);
+		if (!known)
+			keep_aside(path, &ret->damage);
 	}
 	free(w);
 	return ok;

@@ -122,9 +122,12 @@ def test_a_damaged_state_is_told_and_no_hindrance(lab, case):
     tracker = lab.tracker("--state", state)
     fill(tracker, 30000)
     tracker.terminate()
-    state.write_bytes(damaged(state.read_bytes(), case))
+    content = damaged(state.read_bytes(), case)
+    state.write_bytes(content)
     again = lab.tracker("--state", state)
     assert str(state) in again.wait_for("warning")["message"]
+    kept = lab.path("state.old")
+    assert kept.exists() == (case in ("text", "head", "newer")) and (not kept.exists() or kept.read_bytes() == content)
     again.wait_until(lambda: again.stderr, "the warning on stderr")
     assert again.stderr.count("\n") == 0 and str(state) in again.stderr, again.stderr
     assert stats(again)["peers"] < 30000 or case == "last byte"
