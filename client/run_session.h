@@ -2,8 +2,6 @@
 #define CLIENT_RUN_SESSION_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "client/session/session.h"
 

@@ -1,7 +1,6 @@
 #include "client/discovery/announcer.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -1,9 +1,7 @@
 #include "client/discovery/dht_entrances.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "client/discovery/host_lookup.h"

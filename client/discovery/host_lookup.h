@@ -1,7 +1,6 @@
 #ifndef CLIENT_DISCOVERY_HOST_LOOKUP_H
 #define CLIENT_DISCOVERY_HOST_LOOKUP_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,6 @@
 #ifndef CLIENT_DISCOVERY_HTTP_TRACKER_H
 #define CLIENT_DISCOVERY_HTTP_TRACKER_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 

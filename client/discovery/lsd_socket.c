@@ -1,6 +1,5 @@
 #include "client/discovery/lsd_socket.h"
 
-#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>

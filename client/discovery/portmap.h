@@ -1,7 +1,6 @@
 #ifndef CLIENT_DISCOVERY_PORTMAP_H
 #define CLIENT_DISCOVERY_PORTMAP_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "shared/endpoint.h"

@@ -1,6 +1,5 @@
 #include "client/discovery/udp_socket.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>

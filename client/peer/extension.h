@@ -2,7 +2,6 @@
 #define CLIENT_PEER_EXTENSION_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "client/peer/handshake.h"

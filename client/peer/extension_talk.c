@@ -1,7 +1,5 @@
 #include "client/peer/extension_talk.h"
 
-#include <string.h>
-
 #include "client/peer/metadata_exchange.h"
 #include "client/peer/wire.h"
 #include "shared/metainfo.h"

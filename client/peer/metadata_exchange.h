@@ -2,7 +2,6 @@
 #define CLIENT_PEER_METADATA_EXCHANGE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "client/peer/extension.h"

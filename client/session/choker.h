@@ -2,7 +2,6 @@
 #define CLIENT_SESSION_CHOKER_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* Whom we upload to, when more peers want it than can be served well (BEP 3).

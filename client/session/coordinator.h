@@ -1,8 +1,6 @@
 #ifndef CLIENT_SESSION_COORDINATOR_H
 #define CLIENT_SESSION_COORDINATOR_H
 
-#include <stdbool.h>
-
 #include "client/session/session.h"
 #include "shared/error.h"
 

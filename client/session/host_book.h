@@ -2,7 +2,6 @@
 #define CLIENT_SESSION_HOST_BOOK_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/endpoint.h"

@@ -17,7 +17,6 @@
 #include "shared/metainfo.h"
 
 struct announcer;
-struct block_pool;
 struct event;
 struct magnet;
 struct metadata_task;

@@ -1,7 +1,6 @@
 #include "client/storage/file_table.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 #ifndef CLIENT_STORAGE_FINISHER_H
 #define CLIENT_STORAGE_FINISHER_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/error.h"

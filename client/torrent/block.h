@@ -1,8 +1,6 @@
 #ifndef CLIENT_TORRENT_BLOCK_H
 #define CLIENT_TORRENT_BLOCK_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* A block: the unit in which pieces are asked for (BEP 3).  All blocks of a

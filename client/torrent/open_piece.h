@@ -2,7 +2,6 @@
 #define CLIENT_TORRENT_OPEN_PIECE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/endpoint.h"
