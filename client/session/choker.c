@@ -217,7 +217,11 @@ static bool is_idle(
 static bool uses_slot(
 	const struct seat *s, const struct choker_peer *p, uint64_t now_ms)
 {
-	return s->unchoked && p->interested && !is_idle(s, p, now_ms);
+	bool takes = s->took_ms >= s->changed_ms &&
+		now_ms - s->took_ms < CHOKER_IDLE_MS;
+	bool begins = now_ms - s->changed_ms < CHOKER_BEGIN_MS;
+
+	return s->unchoked && p->interested && (p->asks || takes || begins);
 }
 
 /* It was granted one before it wanted it, and may do so any moment. */

@@ -22,7 +22,8 @@
  * chances, and who waits has one more for each turn that it waited.
  *
  * A slot counts as used while its peer has requests waiting or took something
- * lately.  How many there are: see choker_slots(). */
+ * lately, and for a moment when it is new.  How many there are: see
+ * choker_slots(). */
 struct choker;
 
 enum {
@@ -30,6 +31,9 @@ enum {
 	CHOKER_TURN_MS = 30 * 1000,
 	/* Who takes nothing for so long leaves its slot to others. */
 	CHOKER_IDLE_MS = 5 * 1000,
+	/* The same until it has asked for something: a crowd that never does
+	 * holds up nobody for long. */
+	CHOKER_BEGIN_MS = 1000,
 	CHOKER_LEAST_SLOTS = 4,       /* with an upload limit */
 	CHOKER_LEAST_UNLIMITED = 8,   /* without */
 	CHOKER_SLOT_RATE = 64 * 1024, /* bytes a second, see choker_slots() */

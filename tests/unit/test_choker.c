@@ -202,6 +202,25 @@ Test(choker, a_slot_that_is_not_used_is_given_to_another)
 	finish(w);
 }
 
+Test(choker, a_crowd_that_asks_for_nothing_holds_up_nobody_for_long)
+{
+	enum { CROWD = 64 };
+	struct world *w = world(CROWD + 1, 0, 100 * KIB);
+	uint64_t turns = CROWD / CHOKER_LEAST_UNLIMITED;
+
+	for (unsigned i = 0; i < CROWD; i++)
+		come(w, i, true);
+	look(w);
+	come(w, CROWD, true);
+	uint64_t start_ms = w->now_ms;
+	while (!is_served(w, CROWD) && w->now_ms < start_ms + 60 * 1000) {
+		w->now_ms += STEP_MS;
+		look(w);
+	}
+	cr_expect_leq(w->now_ms - start_ms, turns * CHOKER_BEGIN_MS);
+	finish(w);
+}
+
 Test(choker, nobody_is_choked_while_nobody_waits)
 {
 	struct world *w = world(CHOKER_LEAST_UNLIMITED, 0, 10 * KIB);
