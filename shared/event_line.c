@@ -113,7 +113,6 @@ void event_line_print(struct event_line *e, FILE *to)
 	print_without_del(line, to);
 	putc_unlocked('\n', to);
 	fflush(to);
-	clearerr(to); /* a closed pipe: later lines fail in the same way */
 	funlockfile(to);
 	free(line);
 }

@@ -36,7 +36,8 @@ void event_line_ranges(struct event_line *e, const char *key,
 	const uint64_t (*ranges)[2], size_t count);
 
 /* Print it whole with its newline, in one write that other threads' lines do
- * not cut, flush, and free it.  A closed pipe is not an error. */
+ * not cut, flush, and free it.  A failure is left to ferror(): a download
+ * goes on without a reader. */
 void event_line_print(struct event_line *e, FILE *to);
 
 #endif

@@ -384,6 +384,17 @@ def test_output_that_nobody_reads_is_no_crash(lab):
     assert done.returncode in (0, 1, -13), done
 
 
+@pytest.mark.parametrize("arguments", [["show"], ["show", "--json"], ["verify"], ["verify", "--json"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_a_failure(lab, arguments):
+    content = lab.noise_file("file", 40000)
+    torrent = lab.torrent(content)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([find_program("tbt-client"), *arguments, torrent.path], cwd=content.parent,
+                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=patience(20))
+    assert done.returncode == 1, done
+    assert done.stderr == "tbt-client: standard output: cannot write: No space left on device\n", done
+
+
 def test_a_full_disk_is_noticed_by_create(lab):
     content = lab.noise_file("file", 40000)
     disk = lab.small_disk("small", 4096)
