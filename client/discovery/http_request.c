@@ -144,9 +144,12 @@ bool http_request_explain(CURL *curl, CURLcode code,
 		return error_set(
 			err, "more than %d redirects", HTTP_MAX_REDIRECTS);
 	case CURLE_UNSUPPORTED_PROTOCOL:
-		return error_set(err,
-			"redirected to something that is not "
-			"http or https");
+		/* That of a redirect, or an answer without any headers. */
+		return error_set(err, "%s",
+			strstr(notes->words, "HTTP/0.9") != NULL
+				? "not an HTTP answer"
+				: "redirected to something that is not "
+				  "http or https");
 	default:
 		return error_set(err, "%s", curl_easy_strerror(code));
 	}

@@ -102,6 +102,7 @@ Test(http_tracker, an_answer_is_read_or_refused_in_a_few_words)
 			"not a tracker's answer", "", 0, 0},
 		{"HTTP/1.1 200 OK\r\n\r\n", false, "not a tracker's answer", "",
 			0, 0},
+		{"d5:peers0:e", false, "not an HTTP answer", "", 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -128,7 +129,6 @@ Test(http_tracker, other_garbage_is_a_failure_too)
 {
 	static const char *const answers[] = {
 		"",
-		"d5:peers0:e", /* HTTP/0.9 */
 		"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\nd",
 		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nd",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
