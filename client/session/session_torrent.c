@@ -25,7 +25,7 @@
 #include "shared/digest.h"
 
 enum {
-	/* Memory for pieces under way, in each torrent; with little room on
+	/* Memory for pieces under way in all torrents; with little room on
 	 * the disk less, but not for that. */
 	OPEN_PIECES_BUDGET = 64 * 1024 * 1024,
 	LEAST_BUDGET = 2 * 1024 * 1024,

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -29,6 +30,9 @@ struct block_pool {
 	struct slab *slabs;
 	struct free_block *free;
 	size_t out; /* blocks taken and not given back */
+
+	atomic_uint sharers;
+	atomic_int_least64_t open_bytes;
 };
 
 struct block_pool *block_pool_create(void)
@@ -136,6 +140,31 @@ void block_pool_give(
 		pool->out--;
 	}
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void block_pool_join(struct block_pool *pool)
+{
+	atomic_fetch_add(&pool->sharers, 1);
+}
+
+void block_pool_leave(struct block_pool *pool)
+{
+	atomic_fetch_sub(&pool->sharers, 1);
+}
+
+unsigned block_pool_sharers(const struct block_pool *pool)
+{
+	return atomic_load(&pool->sharers);
+}
+
+void block_pool_add_open(struct block_pool *pool, int64_t bytes)
+{
+	atomic_fetch_add(&pool->open_bytes, bytes);
+}
+
+uint64_t block_pool_open_bytes(const struct block_pool *pool)
+{
+	return (uint64_t)atomic_load(&pool->open_bytes);
 }
 
 void block_pool_trim(struct block_pool *pool)

@@ -65,6 +65,7 @@ struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 		return NULL;
 	p->m = m;
 	p->pool = pool;
+	block_pool_join(pool);
 	p->budget = budget;
 	if (!bitfield_init(&p->have, m->piece_count) ||
 		!bitfield_init(&p->open, m->piece_count) ||
@@ -92,6 +93,13 @@ static const struct bitfield *settled(const struct picker *p)
 	return p->unwanted ? &p->settled : &p->have;
 }
 
+/* So many bytes more, or less. */
+static void count_open(struct picker *p, int64_t bytes)
+{
+	p->open_bytes += (uint64_t)bytes;
+	block_pool_add_open(p->pool, bytes);
+}
+
 static void destroy_list(struct picker *p, struct piece_list *list)
 {
 	while (list->oldest) {
@@ -108,6 +116,8 @@ void picker_destroy(struct picker *p)
 		return;
 	destroy_list(p, &p->to_ask);
 	destroy_list(p, &p->all_asked);
+	count_open(p, -(int64_t)p->open_bytes);
+	block_pool_leave(p->pool);
 	piece_order_finish(&p->order);
 	bitfield_finish(&p->have);
 	bitfield_finish(&p->settled);
@@ -235,7 +245,7 @@ static void unlink_piece(struct picker *p, struct open_piece *piece)
 static void close_piece(struct picker *p, struct open_piece *piece)
 {
 	bitfield_clear(&p->open, piece->index);
-	p->open_bytes -= piece->size;
+	count_open(p, -(int64_t)piece->size);
 	open_piece_destroy(piece);
 }
 
@@ -262,11 +272,19 @@ static bool give_up_one(struct picker *p, const struct picker_peer *peer)
 	return true;
 }
 
+static bool fits(uint64_t open_bytes, uint32_t size, uint64_t budget)
+{
+	return open_bytes < budget && size <= budget - open_bytes;
+}
+
+/* All torrents share the memory.  But one whose peers have left may hold what
+ * it has for long: so a part of it is each one's own. */
 static bool room_for(const struct picker *p, uint32_t size)
 {
-	return p->open_bytes == 0 ||
-		(p->open_bytes < p->budget &&
-			size <= p->budget - p->open_bytes);
+	uint64_t own = p->budget / block_pool_sharers(p->pool);
+
+	return p->open_bytes == 0 || fits(p->open_bytes, size, own) ||
+		fits(block_pool_open_bytes(p->pool), size, p->budget);
 }
 
 static struct open_piece *open_next(
@@ -288,7 +306,7 @@ static struct open_piece *open_next(
 	piece->careful = bitfield_has(&p->failed, index);
 	link_piece(p, piece);
 	bitfield_set(&p->open, index);
-	p->open_bytes += size;
+	count_open(p, size);
 	return piece;
 }
 

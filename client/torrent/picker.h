@@ -54,7 +54,8 @@ struct picker_peer {
 	size_t asked_count;           /* ... so that none is asked twice */
 };
 
-/* `budget`: bytes of open pieces at most; one piece may be open in any case.
+/* `budget`: bytes of open pieces at most, with those of the others that share
+ * `pool`; but one piece, and an equal part of it, may be open in any case.
  * Memory of blocks goes back to `pool`.  NULL: out of memory. */
 struct picker *picker_create(const struct metainfo *m, struct block_pool *pool,
 	enum piece_order order, uint64_t budget, uint64_t seed);

@@ -475,6 +475,40 @@ Test(picker, one_piece_is_open_even_if_it_exceeds_the_budget)
 	}
 }
 
+Test(picker, torrents_share_the_budget_and_each_has_its_part)
+{
+	static const struct {
+		unsigned sharers; /* besides */
+		uint32_t others;  /* pieces that they have open */
+		uint32_t then;    /* pieces that may be open here */
+	} cases[] = {
+		{0, 0, 8},
+		{1, 0, 8},
+		{1, 1, 7},
+		{1, 3, 5},
+		{1, 4, 4},
+		{1, 8, 4},
+		{3, 5, 3},
+		{3, 6, 2},
+		{3, 24, 2},
+		{99, 8, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tester a;
+		uint32_t piece = 2 * BLOCK_SIZE;
+
+		begin(9, 2, piece, PIECE_ORDER_SEQUENTIAL, 8ULL * piece);
+		for (unsigned n = 0; n < cases[i].sharers; n++)
+			block_pool_join(pool);
+		block_pool_add_open(pool, (int64_t)cases[i].others * piece);
+		join_seed(&a, 1);
+		cr_expect_eq(reserve(&a, 64), 2 * cases[i].then, "case %zu", i);
+		leave(&a);
+		end();
+	}
+}
+
 Test(picker, a_smaller_budget_lets_what_is_open_come_to_its_end)
 {
 	struct tester a;
