@@ -37,7 +37,7 @@ struct open_piece {
 	bool careful;
 	bool trusted; /* he was proven when he began */
 	struct endpoint only;
-	uint64_t since_ms; /* when his time began; 0: not yet */
+	uint64_t since_ms; /* when his time began; 0: not seen */
 	uint32_t lapses;   /* his, this piece included */
 
 	uint8_t giver_count;

@@ -14,10 +14,10 @@ enum {
 	/* In the endgame a peer that has so many requests under way is asked
 	 * for no more: most blocks will still come from who was asked first. */
 	ENDGAME_DEPTH = 16,
-	/* For a piece that failed before a peer has so long, and as long as it
-	 * takes at so many bytes a second. */
+	/* For a piece that failed before a peer has so long, and longer while a
+	 * block has come in each so long: a line may be slow, ours too. */
 	LAPSE_MS = 10 * 1000,
-	LAPSE_RATE = 256 * 1024,
+	LAPSE_BLOCK_MS = 1000,
 	MOST_DOUBLINGS = 10,
 };
 
@@ -478,12 +478,14 @@ static size_t take_over(struct picker *p, struct picker_peer *peer,
 	return 0;
 }
 
-static uint64_t time_for(const struct open_piece *piece)
+static bool is_slow(const struct open_piece *piece, uint64_t now_ms)
 {
-	uint64_t ms = LAPSE_MS + piece->size * 1000ULL / LAPSE_RATE;
+	unsigned doublings =
+		piece->lapses < MOST_DOUBLINGS ? piece->lapses : MOST_DOUBLINGS;
+	uint64_t passed_ms = now_ms - piece->since_ms;
 
-	return ms << (piece->lapses < MOST_DOUBLINGS ? piece->lapses
-						     : MOST_DOUBLINGS);
+	return passed_ms >= (uint64_t)LAPSE_MS << doublings &&
+		passed_ms > (uint64_t)piece->received * LAPSE_BLOCK_MS;
 }
 
 bool picker_lapse(
@@ -497,9 +499,8 @@ bool picker_lapse(
 				continue;
 			if (o->since_ms == 0)
 				o->since_ms = now_ms;
-			if (now_ms - o->since_ms < time_for(o))
+			if (!is_slow(o, now_ms))
 				continue;
-			o->since_ms = now_ms;
 			o->lapses++;
 			*ret_address = o->only;
 			return true;

@@ -333,7 +333,6 @@ Test(picker_again, whoever_is_left_takes_up_a_failed_piece)
 
 /* ---- whoever is slow with a piece that failed ---- */
 
-/* Time for a small piece. */
 enum { TIME_MS = 10 * 1000 };
 
 /* Seeds, of one piece that failed and is asked of the first of them again. */
@@ -363,19 +362,41 @@ static bool lapses(struct tester *t, uint64_t now_ms)
 Test(picker_again, who_is_slow_with_a_failed_piece_gives_way_after_a_while)
 {
 	struct tester seeds[2];
-	uint64_t begun = 5000, time = TIME_MS + 4 * BLOCK_SIZE * 1000 / 262144;
+	uint64_t begun = 5000;
 
 	begin_failed(seeds, 2);
 	cr_expect_not(lapses(&seeds[0], begun));
 	receive_at(&seeds[0], 0); /* a block now and then does not help */
-	cr_expect_not(lapses(&seeds[0], begun + time - 1));
+	cr_expect_not(lapses(&seeds[0], begun + TIME_MS - 1));
 	cr_expect_eq(reserve(&seeds[1], 9), 0);
-	cr_expect(lapses(&seeds[0], begun + time));
+	cr_expect(lapses(&seeds[0], begun + TIME_MS));
 	cr_expect_eq(reserve(&seeds[1], 9), 4); /* from the beginning */
 	cr_expect_eq(receive_at(&seeds[0], 0).is, PICKER_NOT_WANTED);
 	cr_expect_eq(reserve(&seeds[0], 9), 0); /* not at once again */
 	receive_all(&seeds[1], GOOD);
 	cr_expect(bitfield_full(picker_have(picker)));
+	leave(&seeds[0]);
+	leave(&seeds[1]);
+	end();
+}
+
+Test(picker_again, who_brings_a_block_a_second_is_not_slow)
+{
+	struct tester seeds[2];
+	uint64_t now;
+
+	begin(1, 40, 40 * BLOCK_SIZE, PIECE_ORDER_SEQUENTIAL, 1 << 30);
+	join_seed(&seeds[0], 1);
+	join_seed(&seeds[1], 2);
+	reserve(&seeds[0], 40);
+	receive_all(&seeds[0], BAD);
+	reserve(&seeds[0], 40);
+	for (now = 0; now < 30000; now += 1000) {
+		cr_expect_not(lapses(&seeds[0], 1 + now));
+		receive_at(&seeds[0], 0);
+	}
+	cr_expect_not(lapses(&seeds[0], 1 + now));
+	cr_expect(lapses(&seeds[0], 2 + now));
 	leave(&seeds[0]);
 	leave(&seeds[1]);
 	end();
