@@ -436,6 +436,8 @@ void content_files_stat(
 
 void content_files_remember(struct content_files *f)
 {
+	/* What is open may no longer be what the name leads to. */
+	file_table_close_unused(f->open);
 	for (size_t i = 0; i < f->root->m->file_count; i++) {
 		struct storage_stat now;
 		content_files_stat(f, i, &now);

@@ -54,7 +54,8 @@ void file_table_publish(struct file_table *t, struct file_pin *pin, size_t file,
 
 void file_table_release(struct file_table *t, const struct file_pin *pin);
 
-/* Close whatever is not in use: descriptors have run out. */
+/* Close whatever is not in use: descriptors have run out, or files were
+ * replaced. */
 void file_table_close_unused(struct file_table *t);
 
 /* Pin whatever is open in place `slot` (below file_table_max()), to look at all

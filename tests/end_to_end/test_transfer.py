@@ -581,6 +581,29 @@ def test_content_that_changes_under_a_seeder_is_not_uploaded_as_right(lab, time_
     assert fetch_piece(seeder.port, torrent, 5, source="127.0.0.8") == good[5 * PIECE_LENGTH:6 * PIECE_LENGTH]
 
 
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "removed"])
+def test_what_a_seeder_lost_with_a_file_is_told_once(lab, replaced):
+    content = lab.noise_file("source/file", 4 * PIECE_LENGTH)
+    good = content.read_bytes()
+    torrent = lab.torrent(content, PIECE_LENGTH)
+    seeder = lab.seed(torrent, content)
+    assert fetch_piece(seeder.port, torrent, 0, source="127.0.0.9") == good[:PIECE_LENGTH]
+    if replaced:
+        os.replace(lab.write("other", bytes(4 * PIECE_LENGTH)), content)
+    else:
+        content.unlink()
+    with lab.dial(seeder, torrent) as c:
+        c.shake_hands(pieces=())
+        c.become_unchoked()
+        for piece in (0, 1, 0, 2, 3, 3):
+            c.request(piece)
+            assert c.receive_until(REJECT, PIECE, timeout=5)[0] == REJECT
+    seeder.wait_for("warning", lambda e: "piece 3" in e["message"])
+    words = [e["message"].removeprefix("%s: " % content) for e in seeder.all("warning")]
+    assert words == ["file changed while it is shared; checking again"] + [
+        "piece %d is not what it was; it is not shared any more" % i for i in range(4)]
+
+
 def test_output_to_a_pipe_is_plain_lines_and_quiet_is_quiet(lab):
     content = lab.noise_file("source/file", 300000)
     torrent = lab.torrent(content)
