@@ -507,7 +507,9 @@ static const char *converse(struct web_seed *w)
 	while (goes_on(w)) {
 		if (is_banned(w)) {
 			give_up(w);
-			return "banned"; /* the judge has told why */
+			error_set(&w->why, "it sent bad data");
+			warn(w, "; it is not used any more");
+			return "banned";
 		}
 		switch (take_turn(w)) {
 		case WEB_SEED_GOOD:

@@ -10,7 +10,7 @@ from dhtnode import DhtNode
 from fakepeer import corrupt, mute
 from programs import find_program, loopback, patience
 from test_extensions import magnet
-from test_web_seed import WebServer, reply
+from test_web_seed import WebServer, lie, reply
 from torrents import bencode, noise
 
 PIECE = 32768
@@ -155,6 +155,15 @@ def test_a_web_seed_that_the_limit_makes_wait(lab):
     leech = lab.leech(torrent, lab.path("out"), "--download-limit", "1K")
     assert leech.wait_for("stalled", timeout=25)["reason"] == \
         "the download limit of 1024 bytes a second is used up; 1 web seed waits for it"
+
+
+def test_a_web_seed_that_gave_bad_data(lab):
+    content = lab.noise_file("source/file", 8 * PIECE)
+    web = lab.serve(WebServer(lab.path("source"), change=lie))
+    torrent = lab.torrent(content, PIECE, **{"url-list": web.url})
+    leech = lab.leech(torrent, lab.path("out"))
+    assert leech.wait_for("stalled", timeout=25)["reason"].endswith(
+        "; 1 banned for bad data; web seed %s: it sent bad data" % web.url[7:-1])
 
 
 def test_a_web_seed_besides_peers_that_have_nothing(lab):

@@ -148,6 +148,8 @@ def test_who_lies_is_banned_and_not_asked_for_ever(lab, web, thing):
     leech = lab.leech(torrent, lab.path("out"))
     leech.wait_for("peer", lambda e: e["state"] == "banned")
     leech.wait_for("peer", lambda e: e["state"] == "closed" and e["reason"] == "banned")
+    told = leech.wait_for("warning")["message"]
+    assert told.endswith("web seed %s: it sent bad data; it is not used any more" % server.url[7:-1])
     asked = len(server.requests)
     assert asked < 10
     time.sleep(2)
