@@ -331,12 +331,31 @@ static void blame(struct metadata_assembler *a, const struct attempt *t)
 		note(a, &t->pieces[i].who, sole);
 }
 
+/* No honest peer sends what cannot be: it is not asked again, what it was asked
+ * for others may be, and what it has given alone makes room. */
+static void distrust(
+	struct metadata_assembler *a, const struct endpoint *who, uint32_t size)
+{
+	struct attempt *t = find_attempt(a, who, size);
+
+	note(a, who, true);
+	if (t && t->alone)
+		drop_attempt(t);
+	for (uint32_t i = 0; t && t->size > 0 && i < piece_count(size); i++) {
+		struct attempt_piece *p = &t->pieces[i];
+		if (!p->had && endpoint_equal(&p->who, who))
+			p->asked_ms = 0;
+	}
+}
+
 enum metadata_verdict metadata_assembler_take(struct metadata_assembler *a,
 	const struct endpoint *from, const struct metadata_message *m,
 	uint64_t now_ms)
 {
-	if (!plausible(m))
+	if (!plausible(m)) {
+		distrust(a, from, m->total_size);
 		return METADATA_IMPLAUSIBLE;
+	}
 	if (a->whole || !metadata_assembler_trusts(a, from))
 		return METADATA_TAKEN;
 

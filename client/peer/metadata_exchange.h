@@ -83,7 +83,7 @@ void metadata_assembler_unask(struct metadata_assembler *a,
 /* A DATA message came from who was asked for it. */
 enum metadata_verdict {
 	METADATA_TAKEN,
-	METADATA_IMPLAUSIBLE, /* it does not fit the size it names */
+	METADATA_IMPLAUSIBLE, /* it does not fit the size it names: a lie */
 	METADATA_WRONG,       /* that made a whole, with the wrong hash */
 	METADATA_WHOLE,       /* ... with the right one */
 };

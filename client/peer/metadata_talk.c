@@ -151,9 +151,12 @@ static enum metadata_talk_verdict given(struct metadata_talk *t,
 {
 	if (!answered(t, m->piece, now_ms))
 		return METADATA_TALK_GOES_ON;
-	if (m->total_size != t->size)
+	if (m->total_size != t->size) {
+		metadata_assembler_unask(
+			t->assembler, &t->from, t->size, m->piece);
 		return ends(t, METADATA_TALK_PROTOCOL_ERROR,
 			"metadata of another size than it said");
+	}
 	t->answered_ms = now_ms;
 	switch (metadata_assembler_take(t->assembler, &t->from, m, now_ms)) {
 	case METADATA_IMPLAUSIBLE:

@@ -256,9 +256,9 @@ Test(metadata_exchange, a_piece_that_does_not_fit_its_size_is_not_taken)
 		{METADATA_MAX_SIZE + 1u, 0, METADATA_PIECE_SIZE, false},
 		{UINT32_MAX, 0, METADATA_PIECE_SIZE, false},
 	};
-	struct endpoint from = peer(1);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endpoint from = peer((uint16_t)(1 + i));
 		struct metadata_message m = {
 			.kind = METADATA_DATA,
 			.piece = cases[i].piece,
@@ -268,6 +268,54 @@ Test(metadata_exchange, a_piece_that_does_not_fit_its_size_is_not_taken)
 		cr_expect_eq(metadata_assembler_take(a, &from, &m, START_MS),
 			cases[i].ok ? METADATA_TAKEN : METADATA_IMPLAUSIBLE,
 			"case %zu", i);
+		cr_expect_eq(metadata_assembler_trusts(a, &from), cases[i].ok,
+			"case %zu", i);
+	}
+	metadata_assembler_destroy(a);
+}
+
+Test(metadata_exchange, what_was_asked_of_a_liar_is_asked_of_others_at_once)
+{
+	struct metadata_assembler *a = begin();
+
+	gives(a, 1, right, SIZE, 0, START_MS);
+	cr_expect_eq(asked(a, 2, START_MS), 1);
+	cr_expect_eq(asked(a, 2, START_MS), 2);
+	cr_expect_eq(asked(a, 1, START_MS), -1);
+	right[SIZE - 1] = 'x';
+	cr_expect_eq(
+		gives(a, 2, right, SIZE, 2, START_MS), METADATA_IMPLAUSIBLE);
+	cr_expect_eq(asked(a, 1, START_MS), 1);
+	cr_expect_eq(asked(a, 1, START_MS), 2);
+	metadata_assembler_destroy(a);
+}
+
+Test(metadata_exchange, who_gives_what_cannot_be_keeps_no_buffer)
+{
+	enum { LIARS = METADATA_BUFFERS };
+	struct metadata_assembler *a = begin();
+	static uint8_t cannot_be[SIZE];
+
+	memcpy(cannot_be, wrong, SIZE);
+	cannot_be[SIZE - 1] = 'x';
+	for (uint16_t i = 0; i < LIARS; i++) {
+		gives(a, i, wrong, SIZE, 0, START_MS);
+		gives(a, 100 + i, right, SIZE, 1, START_MS);
+		cr_assert_eq(gives(a, i, wrong, SIZE, 2, START_MS),
+			METADATA_WRONG, "now each gives all alone");
+	}
+	for (uint16_t i = 0; i < LIARS; i++)
+		cr_assert_eq(asked(a, i, START_MS), 0);
+	for (uint16_t i = 0; i < LIARS; i++)
+		gives(a, i, cannot_be, SIZE, 0, START_MS);
+	cr_expect_eq(asked(a, LIARS, START_MS), -1, "no buffer is left");
+	for (uint16_t i = 0; i < LIARS; i++)
+		cr_expect_eq(gives(a, i, cannot_be, SIZE, 2, START_MS),
+			METADATA_IMPLAUSIBLE);
+	for (uint32_t i = 0; i < PIECES; i++) {
+		cr_expect_eq(asked(a, LIARS, START_MS), (int)i);
+		cr_expect_eq(gives(a, LIARS, right, SIZE, i, START_MS),
+			i + 1 < PIECES ? METADATA_TAKEN : METADATA_WHOLE);
 	}
 	metadata_assembler_destroy(a);
 }
