@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -247,7 +248,10 @@ void content_files_wrote(struct content_files *f, size_t file, uint64_t end)
 
 /* ---- syncing ---- */
 
-static bool sync_data(struct content_files *f, size_t file, struct error *err)
+enum sync_result { SYNC_DONE, SYNC_NOT_OPENED, SYNC_FAILED };
+
+static enum sync_result sync_data(
+	struct content_files *f, size_t file, struct error *err)
 {
 	struct file_pin pin;
 
@@ -257,22 +261,22 @@ static bool sync_data(struct content_files *f, size_t file, struct error *err)
 	bool clean = writes == state->synced;
 	pthread_mutex_unlock(&f->lock);
 	if (clean)
-		return true;
+		return SYNC_DONE;
 
 	/* Its descriptor may have made room for others meanwhile; what was
 	 * written through it is synced through any other. */
 	if (content_files_pin(f, file, false, &pin, err) != STORAGE_OK)
-		return false;
+		return SYNC_NOT_OPENED;
 	bool ok = fdatasync(pin.fd) == 0 ||
 		content_files_error(f, file, "sync", err);
 	content_files_release(f, &pin);
 	if (!ok)
-		return false;
+		return SYNC_FAILED;
 
 	pthread_mutex_lock(&f->lock);
 	f->files[file].synced = writes;
 	pthread_mutex_unlock(&f->lock);
-	return true;
+	return SYNC_DONE;
 }
 
 /* Length of the path's folders that `path` shares with `other`. */
@@ -346,10 +350,77 @@ static bool sync_names(struct content_files *f, struct error *err)
 	return content_root_sync(f->root, err);
 }
 
+/* One sync of the data of many files, by several threads: each mostly waits for
+ * the disk's journal, and who waits at the same time waits for the same write
+ * of it. */
+struct sync_run {
+	struct content_files *f;
+	atomic_size_t next; /* file */
+	atomic_bool failed;
+	struct error err; /* of the first that failed */
+};
+
+enum {
+	MAX_SYNCERS = 8,
+	FILES_PER_SYNCER = 16,
+};
+
+static void *sync_thread(void *arg)
+{
+	struct sync_run *run = arg;
+	struct error err;
+
+	while (!atomic_load(&run->failed)) {
+		size_t file = atomic_fetch_add(&run->next, 1);
+		if (file >= run->f->root->m->file_count)
+			break;
+		enum sync_result result = sync_data(run->f, file, &err);
+		/* Perhaps we are too many for the descriptors that are left:
+		 * who is alone then will see. */
+		if (result == SYNC_NOT_OPENED)
+			break;
+		if (result == SYNC_FAILED &&
+			!atomic_exchange(&run->failed, true))
+			run->err = err;
+	}
+	return NULL;
+}
+
+static size_t count_unsynced(struct content_files *f)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->root->m->file_count; i++)
+		count += f->files[i].writes != f->files[i].synced;
+	pthread_mutex_unlock(&f->lock);
+	return count;
+}
+
+/* Most of the data, if there are many files. */
+static bool sync_side_by_side(struct content_files *f, struct error *err)
+{
+	struct sync_run run = {.f = f};
+	pthread_t threads[MAX_SYNCERS];
+	size_t most = count_unsynced(f) / FILES_PER_SYNCER;
+	size_t count = 0;
+
+	while (count < most && count < MAX_SYNCERS &&
+		pthread_create(&threads[count], NULL, sync_thread, &run) == 0)
+		count++;
+	while (count > 0)
+		pthread_join(threads[--count], NULL);
+	if (run.failed)
+		*err = run.err;
+	return !run.failed;
+}
+
 static bool sync_all(struct content_files *f, struct error *err)
 {
+	if (!sync_side_by_side(f, err))
+		return false;
 	for (size_t i = 0; i < f->root->m->file_count; i++) {
-		if (!sync_data(f, i, err))
+		if (sync_data(f, i, err) != SYNC_DONE)
 			return false;
 	}
 	return sync_names(f, err);

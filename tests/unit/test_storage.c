@@ -1,8 +1,12 @@
 /* The files of a torrent: written, read back, completed, few of them open; and
  * how errors are told. */
 
+#include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "client/storage/file_table.h"
 #include "tests/unit/storage_lab.h"
@@ -222,6 +226,37 @@ Test(storage, many_files_need_few_descriptors_and_all_are_synced)
 	storage_close(s);
 	cr_expect_eq(open_descriptors(), before);
 	free(back);
+	made_torrent_finish(&t);
+	temp_folder_remove(&dir);
+}
+
+/* The kernel's, but for one call that fails: so many later, 0: none. */
+static atomic_int sync_fails_after;
+
+int fdatasync(int fd)
+{
+	if (atomic_load(&sync_fails_after) > 0 &&
+		atomic_fetch_sub(&sync_fails_after, 1) == 1) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+Test(storage, a_sync_that_fails_once_among_many_has_failed)
+{
+	struct temp_folder dir = temp_folder_make();
+	struct made_torrent t = many_files();
+	struct storage *s = opened(&t.m, NULL, STORAGE_LEECH);
+	struct error err;
+
+	write_all_of(s, &t);
+	atomic_store(&sync_fails_after, MANY / 2);
+	cr_expect_not(storage_sync(s, &err));
+	cr_expect(strstr(err.text, "cannot sync: Input/output error") != NULL,
+		"%s", err.text);
+	cr_expect_not(storage_sync(s, &err), "the kernel tells once");
+	storage_close(s);
 	made_torrent_finish(&t);
 	temp_folder_remove(&dir);
 }
