@@ -17,7 +17,7 @@ static void assemble(const struct metadata_message *m)
 	if (v == METADATA_TAKEN &&
 		metadata_assembler_next(a, &from, m->total_size, 1, &piece))
 		require(metadata_piece_size(m->total_size, piece) > 0);
-	require(metadata_assembler_trusts(a, &from) == (v != METADATA_WRONG));
+	require(metadata_assembler_trusts(a, &from) == (v == METADATA_TAKEN));
 	metadata_assembler_destroy(a);
 }
 
