@@ -489,20 +489,33 @@ static void stat_of(const struct stat *st, struct storage_stat *ret)
 	};
 }
 
-void content_files_stat(
+/* False, with errno: whether it exists cannot be told. */
+static bool look_at(
 	const struct content_files *f, size_t file, struct storage_stat *ret)
 {
 	struct stat st;
-	struct storage_stat is = {.exists = false};
 
-	if (content_files_on_disk(f, file)) {
-		int fd = content_root_open_file(f->root, file, O_PATH);
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-			stat_of(&st, &is);
-		if (fd >= 0)
-			close(fd);
+	*ret = (struct storage_stat){.exists = false};
+	if (!content_files_on_disk(f, file))
+		return true;
+	int fd = content_root_open_file(f->root, file, O_PATH);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		file_table_close_unused(f->open);
+		fd = content_root_open_file(f->root, file, O_PATH);
 	}
-	*ret = is;
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+	bool known = fstat(fd, &st) == 0;
+	if (known && S_ISREG(st.st_mode))
+		stat_of(&st, ret);
+	close(fd);
+	return known;
+}
+
+void content_files_stat(
+	const struct content_files *f, size_t file, struct storage_stat *ret)
+{
+	(void)look_at(f, file, ret); /* what cannot be told is checked anew */
 }
 
 void content_files_remember(struct content_files *f)
@@ -575,7 +588,8 @@ bool content_files_as_left(
 	struct file_state state = state_of(f, file);
 	struct storage_stat now;
 
-	content_files_stat(f, file, &now);
+	if (!look_at(f, file, &now))
+		return content_files_error(f, file, "open", err);
 	const char *how = how_lost(f, file, &state, &now);
 	return how ? file_lost(f, file, how, err) : true;
 }
