@@ -3,18 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One failure of one piece. */
-struct failure {
-	struct failure *next; /* younger */
-	uint32_t index;
-	uint32_t count;
-	struct smart_ban_block blocks[];
-};
-
 struct smart_ban {
-	struct failure *oldest;
-	struct failure **end; /* where the next one is hung */
-	size_t blocks;        /* remembered over all */
+	struct smart_ban_failure *oldest;
+	struct smart_ban_failure **end; /* where the next one is hung */
+	size_t blocks;                  /* remembered over all */
 
 	size_t liar_count;
 	struct endpoint liars[SMART_BAN_MAX_LIARS]; /* the oldest first */
@@ -30,9 +22,9 @@ struct smart_ban *smart_ban_create(void)
 }
 
 /* Unhang and free the failure at *at. */
-static void forget(struct smart_ban *s, struct failure **at)
+static void forget(struct smart_ban *s, struct smart_ban_failure **at)
 {
-	struct failure *f = *at;
+	struct smart_ban_failure *f = *at;
 
 	*at = f->next;
 	if (s->end == &f->next)
@@ -50,29 +42,32 @@ void smart_ban_destroy(struct smart_ban *s)
 	free(s);
 }
 
-void smart_ban_failed(struct smart_ban *s, uint32_t index,
-	const struct smart_ban_block *blocks, uint32_t count)
+struct smart_ban_failure *smart_ban_failure_create(
+	uint32_t index, uint32_t count)
 {
 	if (count > SMART_BAN_MAX_BLOCKS)
-		return;
-	while (s->blocks > SMART_BAN_MAX_BLOCKS - count)
-		forget(s, &s->oldest);
-
-	struct failure *f = malloc(sizeof(*f) + count * sizeof(f->blocks[0]));
+		return NULL;
+	struct smart_ban_failure *f =
+		calloc(1, sizeof(*f) + count * sizeof(f->blocks[0]));
 	if (!f)
-		return;
-	f->next = NULL;
+		return NULL;
 	f->index = index;
 	f->count = count;
-	memcpy(f->blocks, blocks, count * sizeof(f->blocks[0]));
+	return f;
+}
+
+void smart_ban_failed(struct smart_ban *s, struct smart_ban_failure *f)
+{
+	while (s->blocks > SMART_BAN_MAX_BLOCKS - f->count)
+		forget(s, &s->oldest);
 	*s->end = f;
 	s->end = &f->next;
-	s->blocks += count;
+	s->blocks += f->count;
 }
 
 bool smart_ban_remembers(const struct smart_ban *s, uint32_t index)
 {
-	for (const struct failure *f = s->oldest; f; f = f->next) {
+	for (const struct smart_ban_failure *f = s->oldest; f; f = f->next) {
 		if (f->index == index)
 			return true;
 	}
@@ -95,11 +90,11 @@ size_t smart_ban_passed(struct smart_ban *s, uint32_t index,
 	const uint64_t *fingerprints, uint32_t count, struct endpoint *ret,
 	size_t max)
 {
-	struct failure **at = &s->oldest;
+	struct smart_ban_failure **at = &s->oldest;
 	size_t guilty = 0;
 
 	while (*at) {
-		struct failure *f = *at;
+		struct smart_ban_failure *f = *at;
 		if (f->index != index) {
 			at = &f->next;
 			continue;

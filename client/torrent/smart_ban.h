@@ -25,12 +25,22 @@ struct smart_ban_block {
 	bool known; /* whether `giver` is */
 };
 
+/* One failure of one piece. */
+struct smart_ban_failure {
+	struct smart_ban_failure *next; /* private */
+	uint32_t index;
+	uint32_t count;
+	struct smart_ban_block blocks[];
+};
+
 struct smart_ban *smart_ban_create(void);
 void smart_ban_destroy(struct smart_ban *s);
 
-/* Piece `index` failed with these blocks. */
-void smart_ban_failed(struct smart_ban *s, uint32_t index,
-	const struct smart_ban_block *blocks, uint32_t count);
+/* Piece `index` failed: fill in its `count` blocks, so far zeroed, then hand it
+ * over.  NULL: out of memory, or too many of them. */
+struct smart_ban_failure *smart_ban_failure_create(
+	uint32_t index, uint32_t count);
+void smart_ban_failed(struct smart_ban *s, struct smart_ban_failure *f);
 
 /* Is anything remembered of the piece?  Else fingerprints need not be made. */
 bool smart_ban_remembers(const struct smart_ban *s, uint32_t index);

@@ -587,22 +587,20 @@ static size_t judge_failed(struct torrent *t, const struct open_piece *piece,
 		return max > 0;
 	}
 
-	struct smart_ban_block *blocks =
-		calloc(piece->block_count, sizeof(*blocks));
-	if (!blocks)
+	struct smart_ban_failure *f =
+		smart_ban_failure_create(piece->index, piece->block_count);
+	if (!f)
 		return 0;
 	for (uint32_t i = 0; i < piece->block_count; i++) {
 		const struct endpoint *giver = open_piece_giver(piece, i);
-		blocks[i].fingerprint = fingerprint(t, piece, i);
-		blocks[i].known = giver != NULL;
+		f->blocks[i].fingerprint = fingerprint(t, piece, i);
+		f->blocks[i].known = giver != NULL;
 		if (giver)
-			blocks[i].giver = *giver;
+			f->blocks[i].giver = *giver;
 	}
 	pthread_mutex_lock(&t->lock);
-	smart_ban_failed(
-		t->smart_ban, piece->index, blocks, piece->block_count);
+	smart_ban_failed(t->smart_ban, f);
 	pthread_mutex_unlock(&t->lock);
-	free(blocks);
 	return 0;
 }
 

@@ -14,17 +14,17 @@ static struct endpoint who(char name)
 static void failed(struct smart_ban *s, uint32_t index, const char *content,
 	const char *givers)
 {
-	struct smart_ban_block blocks[16] = {0};
 	uint32_t count = (uint32_t)strlen(content);
+	struct smart_ban_failure *f = smart_ban_failure_create(index, count);
 
 	for (uint32_t i = 0; i < count; i++) {
-		blocks[i] = (struct smart_ban_block){
+		f->blocks[i] = (struct smart_ban_block){
 			.fingerprint = (uint64_t)content[i],
 			.giver = who(givers[i]),
 			.known = givers[i] != '?',
 		};
 	}
-	smart_ban_failed(s, index, blocks, count);
+	smart_ban_failed(s, f);
 }
 
 static size_t passed(struct smart_ban *s, uint32_t index, const char *content,
@@ -88,19 +88,18 @@ Test(smart_ban, names_the_liars_and_nobody_else)
 Test(smart_ban, who_lied_behind_an_address_is_told_by_the_port)
 {
 	struct smart_ban *s = smart_ban_create();
-	struct smart_ban_block blocks[4] = {
-		{.fingerprint = 1, .giver = who('A'), .known = true},
-		{.fingerprint = 2, .giver = who('A'), .known = true},
-		{.fingerprint = 3, .giver = who('A'), .known = true},
-		{.fingerprint = 4, .giver = who('B'), .known = true},
-	};
+	struct smart_ban_failure *f = smart_ban_failure_create(0, 4);
 	uint64_t right[4] = {1, 20, 30, 4};
-	struct endpoint guilty[4];
+	struct endpoint guilty[4], liar = who('A');
 
-	blocks[1].giver.port = blocks[2].giver.port = 2;
-	smart_ban_failed(s, 0, blocks, 4);
+	liar.port = 2;
+	f->blocks[0] = (struct smart_ban_block){1, who('A'), true};
+	f->blocks[1] = (struct smart_ban_block){2, liar, true};
+	f->blocks[2] = (struct smart_ban_block){3, liar, true};
+	f->blocks[3] = (struct smart_ban_block){4, who('B'), true};
+	smart_ban_failed(s, f);
 	cr_expect_eq(smart_ban_passed(s, 0, right, 4, guilty, 4), 1);
-	cr_expect(endpoint_equal(&guilty[0], &blocks[1].giver));
+	cr_expect(endpoint_equal(&guilty[0], &liar));
 	smart_ban_destroy(s);
 }
 
@@ -119,11 +118,10 @@ Test(smart_ban, names_no_more_than_there_is_room_for)
 Test(smart_ban, forgets_the_oldest_when_there_is_too_much)
 {
 	enum { EACH = 1024, KEPT = SMART_BAN_MAX_BLOCKS / EACH };
-	static struct smart_ban_block blocks[EACH];
 	struct smart_ban *s = smart_ban_create();
 
 	for (uint32_t i = 0; i < 3 * KEPT; i++) {
-		smart_ban_failed(s, i, blocks, EACH);
+		smart_ban_failed(s, smart_ban_failure_create(i, EACH));
 		cr_expect(smart_ban_remembers(s, i));
 		if (i >= KEPT - 1)
 			cr_expect(smart_ban_remembers(s, i - (KEPT - 1)));
@@ -135,14 +133,11 @@ Test(smart_ban, forgets_the_oldest_when_there_is_too_much)
 
 Test(smart_ban, pieces_at_and_past_the_limit)
 {
-	static struct smart_ban_block blocks[SMART_BAN_MAX_BLOCKS + 1];
 	struct smart_ban *s = smart_ban_create();
 
 	failed(s, 1, "X", "A");
-	smart_ban_failed(s, 2, blocks, SMART_BAN_MAX_BLOCKS + 1);
-	cr_expect(smart_ban_remembers(s, 1));
-	cr_expect_not(smart_ban_remembers(s, 2));
-	smart_ban_failed(s, 2, blocks, SMART_BAN_MAX_BLOCKS);
+	cr_expect_null(smart_ban_failure_create(2, SMART_BAN_MAX_BLOCKS + 1));
+	smart_ban_failed(s, smart_ban_failure_create(2, SMART_BAN_MAX_BLOCKS));
 	cr_expect_not(smart_ban_remembers(s, 1));
 	cr_expect(smart_ban_remembers(s, 2));
 	failed(s, 3, "X", "A");
