@@ -140,7 +140,8 @@ static const char *has_these(
 	torrent_peer_has_many(t->torrent, t->peer, true);
 	if (!well_formed)
 		return "malformed bitfield";
-	t->useful = bitfield_count(has, &t->have, torrent_unwanted(t->torrent));
+	t->useful = bitfield_count(
+		has, &t->have, torrent_unwanted(t->torrent), 0, has->count);
 	return NULL;
 }
 

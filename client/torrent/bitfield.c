@@ -134,17 +134,22 @@ uint32_t bitfield_find(const struct bitfield *in, const struct bitfield *not_in,
 }
 
 uint32_t bitfield_count(const struct bitfield *in,
-	const struct bitfield *not_in, const struct bitfield *nor_in)
+	const struct bitfield *not_in, const struct bitfield *nor_in,
+	uint32_t from, uint32_t end)
 {
+	uint64_t wanted = UINT64_MAX >> from % 64;
 	uint32_t count = 0;
 
-	for (size_t i = 0; i < word_count(in->count); i++) {
-		uint64_t bits = in->words[i];
+	for (size_t i = from / 64; i * 64 < end; i++) {
+		uint64_t bits = wanted & in->words[i];
+		if (end - i * 64 < 64)
+			bits &= ~(UINT64_MAX >> (end - i * 64));
 		if (not_in)
 			bits &= ~not_in->words[i];
 		if (nor_in)
 			bits &= ~nor_in->words[i];
 		count += (uint32_t)__builtin_popcountll(bits);
+		wanted = UINT64_MAX;
 	}
 	return count;
 }

@@ -54,8 +54,10 @@ bool bitfield_from_wire(struct bitfield *b, struct span wire);
 uint32_t bitfield_find(const struct bitfield *in, const struct bitfield *not_in,
 	const struct bitfield *nor_in, uint32_t from, uint32_t end);
 
-/* How many indexes are in `in` and in neither of the others (NULL: empty). */
+/* How many indexes in [from, end) are in `in` and in neither of the others
+ * (NULL: empty). */
 uint32_t bitfield_count(const struct bitfield *in,
-	const struct bitfield *not_in, const struct bitfield *nor_in);
+	const struct bitfield *not_in, const struct bitfield *nor_in,
+	uint32_t from, uint32_t end);
 
 #endif

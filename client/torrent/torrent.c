@@ -8,6 +8,7 @@
 
 #include "client/torrent/block_pool.h"
 #include "client/torrent/open_piece.h"
+#include "client/torrent/piece_map.h"
 #include "client/torrent/selection.h"
 #include "client/torrent/smart_ban.h"
 #include "shared/metainfo.h"
@@ -271,67 +272,6 @@ void torrent_lose(struct torrent *t, uint32_t piece)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static uint32_t count_bits(
-	const struct bitfield *b, uint32_t from, uint32_t end)
-{
-	uint32_t count = 0;
-
-	while (from < end) {
-		uint32_t upto = (from / 64 + 1) * 64;
-		if (upto > end)
-			upto = end;
-		uint64_t word = b->words[from / 64] << from % 64;
-		word >>= 64 - (upto - from);
-		count += (uint32_t)__builtin_popcountll(word);
-		from = upto;
-	}
-	return count;
-}
-
-static void map_all_locked(struct torrent *t, uint8_t *ret, size_t cells)
-{
-	uint64_t pieces = t->m->piece_count;
-
-	for (size_t i = 0; i < cells; i++) {
-		uint32_t from = (uint32_t)(i * pieces / cells);
-		uint32_t end = (uint32_t)((i + 1) * pieces / cells);
-		if (end == from)
-			end = from + 1; /* fewer pieces than cells */
-		uint32_t had = count_bits(picker_have(t->picker), from, end);
-		ret[i] = (uint8_t)(had * 255ULL / (end - from));
-	}
-}
-
-/* The same of the wanted pieces alone, as if they lay together. */
-static void map_wanted(struct torrent *t, const struct bitfield *have,
-	uint8_t *ret, size_t cells)
-{
-	const struct bitfield *unwanted = torrent_unwanted(t);
-	uint64_t wanted = t->wanted_count;
-	uint32_t piece = 0;  /* where to look for the next one */
-	uint64_t before = 0; /* how many were found */
-
-	for (size_t i = 0; i < cells; i++) {
-		uint64_t from = i * wanted / cells;
-		uint64_t end = (i + 1) * wanted / cells;
-		uint32_t had = 0;
-
-		if (end == from)
-			end = from + 1; /* fewer pieces than cells */
-		if (before == end) {
-			ret[i] = ret[i - 1];
-			continue;
-		}
-		for (; before < end; before++) {
-			piece = bitfield_find(
-				NULL, unwanted, NULL, piece, have->count);
-			had += bitfield_has(have, piece);
-			piece++;
-		}
-		ret[i] = (uint8_t)(had * 255ULL / (end - from));
-	}
-}
-
 void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
 {
 	struct bitfield have;
@@ -339,7 +279,7 @@ void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
 
 	if (!t->selection) {
 		pthread_mutex_lock(&t->lock);
-		map_all_locked(t, ret, cells);
+		piece_map(picker_have(t->picker), ret, cells);
 		pthread_mutex_unlock(&t->lock);
 		return;
 	}
@@ -348,7 +288,7 @@ void torrent_map(struct torrent *t, uint8_t *ret, size_t cells)
 	if (t->wanted_count == 0 || !bitfield_init(&have, t->m->piece_count))
 		return;
 	torrent_have(t, &have, &log);
-	map_wanted(t, &have, ret, cells);
+	piece_map_wanted(&have, torrent_unwanted(t), ret, cells);
 	bitfield_finish(&have);
 }
 
