@@ -320,9 +320,9 @@ static void release_one(struct asking *a, size_t place, bool rest)
 	take_out(a, place);
 }
 
-/* These, by their places, ascending.  One may be on its way all the same: then
- * it is skipped, and not held against the peer. */
-static void cancel(struct asking *a, const size_t *places, size_t count)
+/* These, by their places, ascending, are not to come.  One may be on its way
+ * all the same: then it is skipped, and not held against the peer. */
+static void take_back(struct asking *a, const size_t *places, size_t count)
 {
 	struct block_id back[ASKING_MAX];
 	size_t given = 0;
@@ -330,15 +330,35 @@ static void cancel(struct asking *a, const size_t *places, size_t count)
 	a->late_allowed += count;
 	while (count-- > 0) {
 		size_t place = places[count];
-		struct block_ref ref = ref_of(a, &a->asked[place]);
 
-		say_block(a->out, WIRE_CANCEL, &ref);
 		if (!a->released[place])
 			back[given++] = a->asked[place];
 		take_out(a, place);
 	}
 	if (given > 0)
 		torrent_release(a->torrent, a->peer, back, given, false);
+}
+
+/* The same, and the peer is told. */
+static void cancel(struct asking *a, const size_t *places, size_t count)
+{
+	for (size_t i = count; i-- > 0;) {
+		struct block_ref ref = ref_of(a, &a->asked[places[i]]);
+		say_block(a->out, WIRE_CANCEL, &ref);
+	}
+	take_back(a, places, count);
+}
+
+static size_t places_of(
+	const struct asking *a, uint32_t piece, size_t ret[ASKING_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->asked[i].piece == piece)
+			ret[count++] = i;
+	}
+	return count;
 }
 
 bool asking_minds_unread(const struct asking *a)
@@ -363,12 +383,8 @@ void asking_cancel_unneeded(struct asking *a)
 void asking_have(struct asking *a, uint32_t piece)
 {
 	size_t places[ASKING_MAX];
-	size_t count = 0;
+	size_t count = places_of(a, piece, places);
 
-	for (size_t i = 0; i < a->count; i++) {
-		if (a->asked[i].piece == piece)
-			places[count++] = i;
-	}
 	cancel(a, places, count);
 }
 
@@ -407,19 +423,12 @@ void asking_rejected(struct asking *a, const struct block_ref *block,
 
 void asking_peer_lost(struct asking *a, uint32_t piece)
 {
-	struct block_id back[ASKING_MAX];
-	size_t given = 0;
+	size_t places[ASKING_MAX];
+	size_t count = places_of(a, piece, places);
 
-	for (size_t place = a->count; place-- > 0;) {
-		if (a->asked[place].piece != piece)
-			continue;
-		if (!a->released[place])
-			back[given++] = a->asked[place];
-		a->late_allowed++; /* it may be on its way all the same */
-		take_out(a, place);
-	}
-	/* Even with nothing to give back the piece is not its own any more. */
-	torrent_release(a->torrent, a->peer, back, given, true);
+	take_back(a, places, count);
+	/* Even with nothing to take back the piece is not its own any more. */
+	torrent_release(a->torrent, a->peer, NULL, 0, true);
 }
 
 void asking_mind_unanswered(struct asking *a, uint64_t now_ms)
