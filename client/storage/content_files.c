@@ -154,6 +154,16 @@ static void note_named(struct content_files *f, size_t file, uint64_t inode)
 	pthread_mutex_unlock(&f->lock);
 }
 
+/* After an open that failed: true if there were no descriptors left, and now
+ * are those that nobody uses. */
+static bool made_room(const struct content_files *f)
+{
+	if (errno != EMFILE && errno != ENFILE)
+		return false;
+	file_table_close_unused(f->open);
+	return true;
+}
+
 static enum storage_result open_file(struct content_files *f, size_t file,
 	bool write, int *ret, struct error *err)
 {
@@ -162,10 +172,8 @@ static enum storage_result open_file(struct content_files *f, size_t file,
 	struct stat st;
 
 	int fd = open_or_make(f, file, write, least > 0);
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		file_table_close_unused(f->open);
+	if (fd < 0 && made_room(f))
 		fd = open_or_make(f, file, write, least > 0);
-	}
 	if (fd < 0) {
 		bool absent = errno == ENOENT;
 		if (absent && least > 0)
@@ -499,10 +507,8 @@ static bool look_at(
 	if (!content_files_on_disk(f, file))
 		return true;
 	int fd = content_root_open_file(f->root, file, O_PATH);
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		file_table_close_unused(f->open);
+	if (fd < 0 && made_room(f))
 		fd = content_root_open_file(f->root, file, O_PATH);
-	}
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
 	bool known = fstat(fd, &st) == 0;
