@@ -257,20 +257,25 @@ static bool load(struct work *w, struct intake *in,
 	return true;
 }
 
-/* It may be dear to somebody who named it by mistake, or to a newer version;
- * and will be replaced by the next save. */
-static void keep_aside(const char *path, struct error *damage)
+/* It may be dear to somebody who named it by mistake, or to a newer version,
+ * and the next save would replace it.  False: it cannot be kept. */
+static bool keep_aside(
+	const char *path, struct error *damage, struct error *err)
 {
 	char aside[PATH_MAX];
 	struct error why = *damage;
 	struct stat st;
 
+	if (stat(path, &st) == 0 && st.st_size == 0)
+		return true;
 	int n = snprintf(aside, sizeof(aside), "%s.old", path);
-	if (n < 0 || (size_t)n >= sizeof(aside) || stat(path, &st) != 0 ||
-		st.st_size == 0)
-		return;
-	if (rename(path, aside) == 0)
-		error_set(damage, "%s; kept as %s", why.text, aside);
+	if (n < 0 || (size_t)n >= sizeof(aside))
+		return error_set(err, "%s: name too long", path);
+	if (rename(path, aside) != 0)
+		return error_set_errno(
+			err, "%s; cannot keep it as %s", why.text, aside);
+	error_set(damage, "%s; kept as %s", why.text, aside);
+	return true;
 }
 
 /* `ret_fd` -1: there is no file, but there can be one. */
@@ -314,8 +319,7 @@ bool state_file_load(const char *path, struct swarm_store *store,
 	if (ok && w->fd >= 0) {
 		bool known = load(w, &in, times, ret);
 		close(w->fd);
-		if (!known)
-			keep_aside(path, &ret->damage);
+		ok = known || keep_aside(path, &ret->damage, err);
 	}
 	free(w);
 	return ok;

@@ -37,8 +37,8 @@ struct state_loaded {
 /* Take those peers of the file in that were heard of less than `keep_s` ago. No
  * file: none.  A file that is damaged or cut: what is before the damage, and
  * `ret->damage` tells, with the file's name.  One that does not begin as ours
- * is renamed to PATH.old.  False: it cannot be opened, or is no file, or its
- * folder cannot be written. */
+ * is renamed to PATH.old.  False: that cannot be done, or it cannot be opened,
+ * or is no file, or its folder cannot be written. */
 bool state_file_load(const char *path, struct swarm_store *store,
 	const struct state_times *times, uint64_t keep_s,
 	struct state_loaded *ret, struct error *err);

@@ -137,10 +137,13 @@ def test_a_damaged_state_is_told_and_no_hindrance(lab, case):
     assert third.stderr == "", "the next one is whole"
 
 
-@pytest.mark.parametrize("kind", ["folder", "fifo", "nowhere"])
+@pytest.mark.parametrize("kind", ["folder", "fifo", "nowhere", "something else"])
 def test_a_state_that_cannot_be_kept_is_an_error(lab, kind):
     state = lab.path("state")
-    if kind == "folder":
+    if kind == "something else":
+        state.write_bytes(b"dear to somebody")
+        (lab.path("state.old") / "in the way").mkdir(parents=True)
+    elif kind == "folder":
         state.mkdir()
     elif kind == "fifo":
         os.mkfifo(state)
@@ -148,6 +151,7 @@ def test_a_state_that_cannot_be_kept_is_an_error(lab, kind):
         state = lab.path("nowhere") / "state"
     done = lab.command("serve", "--listen", "127.0.0.1:0", "--state", state, program="tbt-tracker")
     assert done.status == 1 and done.refused and str(state) in done.err
+    assert kind != "something else" or state.read_bytes() == b"dear to somebody"
 
 
 def test_a_state_goes_with_memory_only(lab):
