@@ -98,7 +98,7 @@ static inline WITH_SHA void end_block(struct chain *c)
 	} while (0)
 
 __attribute__((target("sha,sse4.1,ssse3"))) void sha1_two_blocks(
-	uint32_t states[2][SHA1_WORDS], const uint8_t *a, const uint8_t *b,
+	uint32_t (*states)[SHA1_WORDS], const uint8_t *a, const uint8_t *b,
 	size_t blocks)
 {
 	struct chain one, two;
@@ -125,7 +125,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) void sha1_two_blocks(
 
 bool sha1_two_works(void) { return false; }
 
-void sha1_two_blocks(uint32_t states[2][SHA1_WORDS], const uint8_t *a,
+void sha1_two_blocks(uint32_t (*states)[SHA1_WORDS], const uint8_t *a,
 	const uint8_t *b, size_t blocks)
 {
 	(void)states;

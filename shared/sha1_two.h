@@ -14,8 +14,10 @@ enum { SHA1_WORDS = 5 };
  * called. */
 bool sha1_two_works(void);
 
-/* Work `blocks` blocks of 64 bytes of each message into its state. */
-void sha1_two_blocks(uint32_t states[2][SHA1_WORDS], const uint8_t *a,
+/* Work `blocks` blocks of 64 bytes of each message into its state, of which
+ * there are two.  (Declared as an array of two, gcc takes it for one too small
+ * when it optimizes at link time.) */
+void sha1_two_blocks(uint32_t (*states)[SHA1_WORDS], const uint8_t *a,
 	const uint8_t *b, size_t blocks);
 
 #endif
